@@ -1,0 +1,50 @@
+/** One account as data: where its servers are, how to log in, what it may do. */
+import { Effect, Schema } from "effect"
+import { Credentials } from "./Credentials.ts"
+import { Limits } from "./Limits.ts"
+
+/**
+ * How a wire is protected. `tls`: TLS from the first octet. `starttls`: STARTTLS before the login, never skipped.
+ * `none`: a plain wire, password included; for loopback and tests.
+ */
+export const Security = Schema.Literals(["tls", "starttls", "none"])
+export type Security = typeof Security.Type
+
+/** Which certificates are trusted beside the system's. `ca` is PEM text; `verify: false` accepts any certificate. */
+export class Trust extends Schema.Class<Trust>("effect-mail/Trust")({
+  ca: Schema.optionalKey(Schema.String),
+  servername: Schema.optionalKey(Schema.String),
+  verify: Schema.optionalKey(Schema.Boolean)
+}) {}
+
+const Port = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65535 }))
+
+/** A server: `port` defaults to the registered one for the protocol and security (RFC 8314, RFC 6409). */
+export class Endpoint extends Schema.Class<Endpoint>("effect-mail/Endpoint")({
+  host: Schema.NonEmptyString,
+  port: Schema.optionalKey(Port),
+  security: Security.pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed("tls" as const)),
+    Schema.withConstructorDefault(Effect.succeed("tls" as const))
+  ),
+  trust: Schema.optionalKey(Trust)
+}) {}
+
+/** The registered ports: IMAP 993 and 143, submission 465 and 587. */
+export const portOf = (protocol: "imap" | "smtp", { port, security }: Endpoint): number =>
+  port ?? (protocol === "imap" ? (security === "tls" ? 993 : 143) : (security === "tls" ? 465 : 587))
+
+/** One mail account. Without `imap` it only sends, without `smtp` it only reads. */
+export class AccountConfig extends Schema.Class<AccountConfig>("effect-mail/AccountConfig")({
+  /** The name in errors, logs, spans and metrics. */
+  name: Schema.NonEmptyString,
+  imap: Schema.optionalKey(Endpoint),
+  smtp: Schema.optionalKey(Endpoint),
+  credentials: Credentials,
+  /** The sender of drafts that name none. */
+  address: Schema.optionalKey(Schema.String),
+  limits: Limits.pipe(
+    Schema.withDecodingDefaultTypeKey(Effect.sync(() => new Limits({}))),
+    Schema.withConstructorDefault(Effect.sync(() => new Limits({})))
+  )
+}) {}

@@ -1,0 +1,68 @@
+/** How much an account may do at once, how long it waits, and how fast it goes. */
+import { Duration, Effect, Schema } from "effect"
+
+/** What a rate window counts: operations of the account, of one agent, messages sent, recipients, octets transferred. */
+export const RateScope = Schema.Literals(["account", "agent", "send", "recipients", "bytes"])
+export type RateScope = typeof RateScope.Type
+
+const Positive = Schema.Int.check(Schema.isGreaterThan(0))
+
+/** At most `limit` starts in any span of length `window` (a sliding window). */
+export class RateWindow extends Schema.Class<RateWindow>("effect-mail/RateWindow")({
+  per: RateScope,
+  limit: Positive,
+  window: Schema.DurationFromString
+}) {}
+
+/** The defaults of `Limits`, for a server about which nothing is known. */
+export const defaults = {
+  imapConnections: 2,
+  smtpConnections: 1,
+  queue: 1024,
+  maxWait: Duration.minutes(1),
+  idleTimeToLive: Duration.minutes(2),
+  connectTimeout: Duration.seconds(30),
+  commandTimeout: Duration.minutes(1),
+  answerTimeout: Duration.minutes(10),
+  batchBytes: 8 * 1024 * 1024,
+  messagesPerConnection: 100
+} as const
+
+const withDefault = <S extends Schema.Top & Schema.WithoutConstructorDefault>(schema: S, value: S["Type"]) =>
+  schema.pipe(
+    Schema.withDecodingDefaultTypeKey<S>(Effect.succeed(value)),
+    Schema.withConstructorDefault<Schema.withDecodingDefaultTypeKey<S>>(Effect.succeed(value))
+  )
+
+/** "90 seconds", "2 minutes": the form of a configuration file. */
+const Span = Schema.DurationFromString
+
+/** The limits of one account. Each field has its default in `Limits.defaults`. */
+export class Limits extends Schema.Class<Limits>("effect-mail/Limits")({
+  /** Hard cap on IMAP sockets of the account, in whatever state. */
+  imapConnections: withDefault(Positive, defaults.imapConnections),
+  /** Hard cap on SMTP sockets of the account. */
+  smtpConnections: withDefault(Positive, defaults.smtpConnections),
+  /** Requests that may wait; one more fails with `QueueFull`. */
+  queue: withDefault(Positive, defaults.queue),
+  /** The longest wait for a connection, after which a request fails with `TimedOut`. */
+  maxWait: withDefault(Span, defaults.maxWait),
+  /** An unused connection is closed after this time. */
+  idleTimeToLive: withDefault(Span, defaults.idleTimeToLive),
+  /** Bound for name lookup, TCP, TLS, greeting and login together. Servers delay a login by up to 15 s on purpose. */
+  connectTimeout: withDefault(Span, defaults.connectTimeout),
+  /** Bound for the answer to one command. */
+  commandTimeout: withDefault(Span, defaults.commandTimeout),
+  /** Bound for the answer to the end of a message sent (RFC 5321 4.5.3.2.6 asks for 10 minutes). */
+  answerTimeout: withDefault(Span, defaults.answerTimeout),
+  /** Octets that one batch may hold in memory. */
+  batchBytes: withDefault(Positive, defaults.batchBytes),
+  /** Messages sent over one SMTP connection before it is replaced. */
+  messagesPerConnection: withDefault(Positive, defaults.messagesPerConnection),
+  /** Rate windows; all that apply are taken together or none. */
+  rates: withDefault(Schema.Array(RateWindow), []),
+  /** What happens when a window is used up: wait in order, or fail with `RateLimited`. */
+  onLimit: withDefault(Schema.Literals(["wait", "fail"]), "wait")
+}) {
+  static readonly defaults = defaults
+}

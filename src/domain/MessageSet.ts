@@ -1,0 +1,142 @@
+/**
+ * Which messages: by mailbox, UIDVALIDITY and UID, and nothing else (I12). A sequence number is never a name.
+ * UIDs are unsigned 32-bit numbers (RFC 9051 2.3.1.1); sets are sorted and free of duplicates.
+ */
+import { Schema } from "effect"
+
+const MailboxState = { mailbox: Schema.String, uidValidity: Schema.Int }
+
+/** One message, named so that it can never be taken for another. */
+export class MessageRef extends Schema.Class<MessageRef>("effect-mail/MessageRef")({
+  ...MailboxState,
+  uid: Schema.Int
+}) {}
+
+/** Messages of one mailbox. Build with `MessageSet.of`, which sorts and removes duplicates. */
+export class MessageSet extends Schema.Class<MessageSet>("effect-mail/MessageSet")({
+  ...MailboxState,
+  uids: Schema.Array(Schema.Int)
+}) {
+  static of(mailbox: string, uidValidity: number, uids: Iterable<number>): MessageSet {
+    return new MessageSet({ mailbox, uidValidity, uids: [...new Set(uids)].sort((a, b) => a - b) })
+  }
+
+  /** The set of the given references. Fails to be one set, and returns undefined, where they span mailboxes. */
+  static fromRefs(refs: Iterable<MessageRef>): MessageSet | undefined {
+    const groups = MessageSet.group(refs)
+    return groups.length === 1 ? groups[0] : undefined
+  }
+
+  /** One set per mailbox and UIDVALIDITY, in order of first appearance. */
+  static group(refs: Iterable<MessageRef>): ReadonlyArray<MessageSet> {
+    const groups = new Map<string, { mailbox: string; uidValidity: number; uids: Array<number> }>()
+    for (const { mailbox, uid, uidValidity } of refs) {
+      const key = `${uidValidity} ${mailbox}`
+      const group = groups.get(key)
+      if (group === undefined) groups.set(key, { mailbox, uidValidity, uids: [uid] })
+      else group.uids.push(uid)
+    }
+    return [...groups.values()].map((group) => MessageSet.of(group.mailbox, group.uidValidity, group.uids))
+  }
+
+  get size(): number {
+    return this.uids.length
+  }
+
+  get isEmpty(): boolean {
+    return this.uids.length === 0
+  }
+
+  get refs(): ReadonlyArray<MessageRef> {
+    return this.uids.map((uid) => this.ref(uid))
+  }
+
+  ref(uid: number): MessageRef {
+    return new MessageRef({ mailbox: this.mailbox, uidValidity: this.uidValidity, uid })
+  }
+
+  /** The same mailbox with other UIDs. */
+  with(uids: Iterable<number>): MessageSet {
+    return MessageSet.of(this.mailbox, this.uidValidity, uids)
+  }
+
+  has(uid: number): boolean {
+    let low = 0
+    let high = this.uids.length - 1
+    while (low <= high) {
+      const middle = (low + high) >> 1
+      const found = this.uids[middle] ?? 0
+      if (found === uid) return true
+      if (found < uid) low = middle + 1
+      else high = middle - 1
+    }
+    return false
+  }
+
+  /** Parts of at most `size` messages, in order. */
+  chunks(size: number): ReadonlyArray<MessageSet> {
+    const parts: Array<MessageSet> = []
+    for (let start = 0; start < this.uids.length; start += size) {
+      parts.push(new MessageSet({ ...this.#state, uids: this.uids.slice(start, start + size) }))
+    }
+    return parts
+  }
+
+  /** Both sets; the other must be of the same mailbox and UIDVALIDITY, or it adds nothing. */
+  union(other: MessageSet): MessageSet {
+    return this.isSibling(other) ? this.with([...this.uids, ...other.uids]) : this
+  }
+
+  /** This set without the other; a set of another mailbox or UIDVALIDITY takes nothing away. */
+  difference(other: MessageSet): MessageSet {
+    return this.isSibling(other) ? this.with(this.uids.filter((uid) => !other.has(uid))) : this
+  }
+
+  /** Of the same mailbox and UIDVALIDITY. */
+  isSibling(other: MessageSet): boolean {
+    return this.mailbox === other.mailbox && this.uidValidity === other.uidValidity
+  }
+
+  /** The protocol's own form, e.g. "1:5,9" (RFC 9051 9, sequence-set). Empty for an empty set. */
+  toRange(): string {
+    return toRange(this.uids)
+  }
+
+  get #state() {
+    return { mailbox: this.mailbox, uidValidity: this.uidValidity }
+  }
+}
+
+/** A sequence set ("1:5,9") of sorted, unique numbers. */
+export const toRange = (sorted: ReadonlyArray<number>): string => {
+  const parts: Array<string> = []
+  let start: number | undefined
+  let previous = 0
+  for (const uid of sorted) {
+    if (start !== undefined && uid === previous + 1) {
+      previous = uid
+      continue
+    }
+    if (start !== undefined) parts.push(start === previous ? `${start}` : `${start}:${previous}`)
+    start = previous = uid
+  }
+  if (start !== undefined) parts.push(start === previous ? `${start}` : `${start}:${previous}`)
+  return parts.join(",")
+}
+
+/** What an operation on messages takes: a set, one reference, anything that carries one, or many of these. */
+export type Messages = MessageSet | Referring | ReadonlyArray<MessageSet | Referring>
+
+/** A reference, or a value that carries one, like `Envelope` and `Message`. */
+export type Referring = MessageRef | { readonly ref: MessageRef }
+
+/** The sets that `messages` names, one per mailbox and UIDVALIDITY. */
+export const toSets = (messages: Messages): ReadonlyArray<MessageSet> => {
+  if (messages instanceof MessageSet) return [messages]
+  const list: ReadonlyArray<MessageSet | Referring> = isList(messages) ? messages : [messages]
+  return MessageSet.group(
+    list.flatMap((item) => item instanceof MessageSet ? item.refs : [item instanceof MessageRef ? item : item.ref])
+  )
+}
+
+const isList = (messages: Messages): messages is ReadonlyArray<MessageSet | Referring> => Array.isArray(messages)

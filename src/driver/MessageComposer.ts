@@ -1,0 +1,24 @@
+/** The contract for writing messages: from a draft to the octets that are sent, measured and filed. */
+import { Context, type Effect } from "effect"
+import type { Draft } from "../domain/Draft.ts"
+import type { Reason } from "../domain/MailError.ts"
+import type { SmtpEnvelope } from "./SmtpDriver.ts"
+
+/** A composed message: octets with CRLF line ends throughout, without Bcc, and the envelope to send it with. */
+export interface Composed {
+  readonly source: Uint8Array
+  readonly envelope: SmtpEnvelope
+  readonly messageId: string
+}
+
+/** Writes messages. */
+export class MessageComposer extends Context.Service<MessageComposer, {
+  /**
+   * `draft.from`, `draft.messageId` and `draft.date` must be set. Fails with `InvalidInput` naming the field: no
+   * recipients (unless `recipients` is "optional"), an address that is none, CR or LF in a header, an unreadable file.
+   */
+  readonly compose: (
+    draft: Draft,
+    options: { readonly recipients: "required" | "optional" }
+  ) => Effect.Effect<Composed, Reason>
+}>()("effect-mail/driver/MessageComposer") {}

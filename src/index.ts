@@ -1,0 +1,2 @@
+/** The map of the library: every public name. */
+export { Agent } from "./domain/Agent.ts"
