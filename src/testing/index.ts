@@ -1,0 +1,12 @@
+/** The map of `effect-mail/testing`: every public name. */
+
+/** Faults as values: what a test server does instead of answering as it should. */
+export { type Fault, type FaultAction, Faults, type FaultStep } from "./Faults.ts"
+/** Users, mailboxes and messages in memory, the truth behind the test servers. */
+export { MailStore, type MessageSeed, specialMailboxes, type UserSeed } from "./MailStore.ts"
+/** One mailbox of a store, with its messages, mod-sequence and listeners. */
+export { type MailboxChange, StoredMailbox, type StoredMessage, type StoredStatus } from "./StoredMailbox.ts"
+/** One user of a store: mailboxes, subscriptions, quota. */
+export { StoredUser, type Transferred } from "./StoredUser.ts"
+/** Why a store refuses, with the IMAP response code that names it. */
+export { StoreFailure, type StoreFailureCode } from "./StoreFailure.ts"
