@@ -29,7 +29,7 @@ export interface DaemonOptions {
   readonly env?: Readonly<Record<string, string>>
 }
 
-const patience = 200
+const patience = 60
 
 /** The processes of a session, zombies left out. */
 export const processesOf = (session: number): ReadonlyArray<number> =>

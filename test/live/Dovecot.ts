@@ -90,6 +90,8 @@ interface Place {
   readonly port: number
   readonly tlsPort: number
   readonly lmtp: boolean
+  /** The name of the group this process runs as. */
+  readonly group: string
   readonly certificate: { readonly certificate: string; readonly key: string } | undefined
 }
 
@@ -127,8 +129,9 @@ plugin {
     : `ssl = yes\nssl_cert = <${place.certificate.certificate}\nssl_key = <${place.certificate.key}\n`
   // Without root there is nobody to become and nothing to be locked into.
   const unprivileged = isRoot ? "" : `default_internal_user = ${me.username}
-default_internal_group = ${me.gid}
+default_internal_group = ${place.group}
 default_login_user = ${me.username}
+first_valid_uid = 1
 service anvil {
   chroot =
 }
@@ -212,13 +215,14 @@ export const startDovecot = (options: DovecotOptions = {}): Effect.Effect<Doveco
     const pem = certificate === undefined
       ? undefined
       : yield* Effect.promise(() => readFile(certificate.certificate, "utf8"))
+    const group = (yield* Effect.promise(() => run("id", ["-gn"]))).trim()
     const lmtp = missing(["lmtp"]).length === 0
     const logFile = join(directory, "dovecot.log")
     const log = Effect.promise(() => readFile(logFile, "utf8").catch(() => ""))
 
     const start = Effect.fnUntraced(function*(attempt: number) {
       const [port = 0, tlsPort = 0] = yield* Effect.promise(() => freePorts(2))
-      const place = { directory, port, tlsPort, lmtp, certificate }
+      const place = { directory, port, tlsPort, lmtp, group, certificate }
       yield* Effect.promise(() => prepare(options, place))
       const process = yield* daemon({
         command: "/usr/sbin/dovecot",

@@ -4,7 +4,7 @@
  * nothing ever leaves the machine. Runs as root only: Postfix insists.
  */
 import { Context, Effect, Layer, type Scope } from "effect"
-import { chmod, chown, mkdir, readFile, symlink, writeFile } from "node:fs/promises"
+import { chmod, chown, mkdir, readFile, symlink, utimes, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import {
   addressInUse,
@@ -183,6 +183,8 @@ export const startPostfix = (
       yield* Effect.promise(async () => {
         await writeFile(join(config, "main.cf"), mainCf(options, dovecot, place))
         await writeFile(join(config, "master.cf"), masterCf(place))
+        // Postfix waits a second and a half for a configuration that has just been written to settle.
+        for (const name of ["main.cf", "master.cf"]) await utimes(join(config, name), 1, 1)
       })
       // The daemon that `postfix start` would start, without its minute of checks and kept in the foreground.
       const process = yield* daemon({
