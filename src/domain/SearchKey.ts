@@ -38,8 +38,14 @@ const Size = Schema.TaggedStruct("Size", { compare: Schema.Literals(["larger", "
 /** A sequence set over UIDs or, with `uid: false`, over sequence numbers: "1:5,9", "100:*". */
 const Sequence = Schema.TaggedStruct("Sequence", { uid: Schema.Boolean, range: Schema.String })
 
-/** Changed at or after a mod-sequence (RFC 7162 3.1.5). */
-const Modseq = Schema.TaggedStruct("Modseq", { modseq: Schema.BigInt })
+/**
+ * Changed at or after a mod-sequence (RFC 7162 3.1.5). `entry` asks for the mod-sequence of one flag alone; a server
+ * that keeps one per message ignores it, as the RFC tells it to.
+ */
+const Modseq = Schema.TaggedStruct("Modseq", {
+  modseq: Schema.BigInt,
+  entry: Schema.optionalKey(Schema.Struct({ name: Schema.String, type: Schema.Literals(["priv", "shared", "all"]) }))
+})
 
 /** A server-wide identifier of a message or a thread (RFC 8474). */
 const Identifier = Schema.TaggedStruct("Identifier", {
@@ -75,3 +81,49 @@ export const SearchKey: Schema.Codec<SearchKey, Encoded> = Schema.Union([
   Schema.TaggedStruct("Or", { keys: Schema.Array(Nested) }),
   Schema.TaggedStruct("Not", { key: Nested })
 ])
+
+/** The system flags that have a search key, in the spelling used here. */
+export const systemFlags = ["\\Answered", "\\Deleted", "\\Draft", "\\Flagged", "\\Seen"] as const
+
+/** How deep And, Or and Not may lie in each other. */
+export const maxDepth = 64
+
+/** Every message. */
+export const all: SearchKey = { _tag: "All" }
+
+/** All of the keys: one flat And, without All; nothing to ask for is All. */
+export const allOf = (keys: ReadonlyArray<SearchKey>): SearchKey => {
+  const flat = keys.flatMap((key) => key._tag === "And" ? key.keys : key._tag === "All" ? [] : [key])
+  return flat.length === 0 ? all : only(flat) ?? { _tag: "And", keys: flat }
+}
+
+/** At least one of the keys: one flat Or. An Or of nothing is no valid key. */
+export const anyOf = (keys: ReadonlyArray<SearchKey>): SearchKey => {
+  const flat = keys.flatMap((key) => key._tag === "Or" ? key.keys : [key])
+  return only(flat) ?? { _tag: "Or", keys: flat }
+}
+
+/** The opposite: a double Not falls away, and a flag turns, as the protocol writes UNSEEN for NOT SEEN. */
+export const negate = (key: SearchKey): SearchKey => {
+  if (key._tag === "Not") return key.key
+  if (key._tag === "Flag") return { ...key, set: !key.set }
+  return { _tag: "Not", key }
+}
+
+const only = (keys: ReadonlyArray<SearchKey>): SearchKey | undefined => keys.length === 1 ? keys[0] : undefined
+
+/** The same meaning in the one form that `allOf`, `anyOf` and `negate` build. */
+export const normalize = (key: SearchKey): SearchKey => {
+  switch (key._tag) {
+    case "And":
+      return allOf(key.keys.map(normalize))
+    case "Or":
+      return anyOf(key.keys.map(normalize))
+    case "Not":
+      return negate(normalize(key.key))
+    case "Flag":
+      return { ...key, flag: systemFlags.find((flag) => flag.toLowerCase() === key.flag.toLowerCase()) ?? key.flag }
+    default:
+      return key
+  }
+}
