@@ -1,0 +1,107 @@
+/**
+ * One fiber that owns one connection, from before it is opened until after its socket has closed. Nobody else touches
+ * the connection: work comes in through the inbox, one message at a time, and reports go out.
+ *
+ *   open ──▶ wait for a message ──Work──▶ run it ──usable──▶ wait …
+ *                │        │                 └──otherwise──▶ close at once
+ *                │        └──Rest──▶ IDLE until a message comes or the server speaks ──▶ wait …
+ *                └──Close──▶ say goodbye, close
+ *
+ * Interrupting the fiber closes the connection at once, whatever it is doing.
+ */
+import { Effect, Exit, Queue, type Scope } from "effect"
+import type { Reason } from "../domain/MailError.ts"
+
+/** What the governor needs to know of a connection, IMAP or SMTP. */
+export interface Governed {
+  readonly isUsable: () => boolean
+  /** Completes when the socket has closed. */
+  readonly closed: Effect.Effect<string>
+}
+
+export type Message<C> =
+  /** Work answers whoever asked for it, and does not fail. */
+  | { readonly _tag: "Work"; readonly run: (connection: C) => Effect.Effect<void> }
+  | { readonly _tag: "Rest"; readonly mailbox: string }
+  | { readonly _tag: "Close" }
+  | { readonly _tag: "Died" }
+
+/** How connections of one protocol are opened, used up, and rested. */
+export interface Connecting<C extends Governed> {
+  /** Opens one connection; it closes with the scope: politely on success, at once otherwise. */
+  readonly open: Effect.Effect<C, Reason, Scope.Scope>
+  /** What it has selected. */
+  readonly affinityOf: (connection: C) => string | undefined
+  /** It has done its share and is replaced before it is used again. */
+  readonly isSpent: (connection: C) => boolean
+  /** Listens on a mailbox; completes when something was heard. May be interrupted without harm. */
+  readonly rest: (connection: C, mailbox: string) => Effect.Effect<void, Reason>
+}
+
+/** What the owner of the actor is told. */
+export interface Reports {
+  readonly opened: Effect.Effect<void>
+  /** Free again, with this mailbox selected. */
+  readonly done: (affinity: string | undefined) => Effect.Effect<void>
+  /** Closing; no more messages, please. */
+  readonly closing: Effect.Effect<void>
+  /** Something happened in a mailbox it rested on, or may have happened while it did not listen. */
+  readonly heard: (mailbox: string) => Effect.Effect<void>
+}
+
+/** Opens a connection, serves it, closes it. Fails only with the reason for which it could not be opened. */
+export const serve = <C extends Governed>(
+  connecting: Connecting<C>,
+  inbox: Queue.Queue<Message<C>>,
+  reports: Reports
+): Effect.Effect<void, Reason> =>
+  Effect.scoped(Effect.gen(function*() {
+    const connection = yield* connecting.open
+    yield* Effect.forkScoped(connection.closed.pipe(Effect.andThen(Queue.offer(inbox, { _tag: "Died" }))))
+    yield* reports.opened
+    // The scope sees how the work ends: after `Broken` or an interruption the socket closes without a goodbye.
+    yield* work(connection, connecting, inbox, reports)
+  })).pipe(Effect.catchTag("Broken", () => Effect.void))
+
+/** The connection cannot be used any more. */
+interface Broken {
+  readonly _tag: "Broken"
+}
+const broken: Broken = { _tag: "Broken" }
+
+const work = Effect.fnUntraced(function*<C extends Governed>(
+  connection: C,
+  connecting: Connecting<C>,
+  inbox: Queue.Queue<Message<C>>,
+  reports: Reports
+): Effect.fn.Return<void, Broken> {
+  for (;;) {
+    const message = yield* Queue.take(inbox)
+    switch (message._tag) {
+      case "Work": {
+        yield* message.run(connection)
+        break
+      }
+      case "Rest": {
+        const rested = yield* Effect.raceFirst(
+          Effect.exit(connecting.rest(connection, message.mailbox)),
+          Queue.peek(inbox)
+        )
+        if (Exit.isExit(rested)) yield* reports.heard(message.mailbox)
+        else continue
+        break
+      }
+      case "Close":
+        return
+      case "Died":
+        yield* reports.closing
+        return yield* Effect.fail(broken)
+    }
+    if (!connection.isUsable()) {
+      yield* reports.closing
+      return yield* Effect.fail(broken)
+    }
+    if (connecting.isSpent(connection)) return yield* reports.closing
+    yield* reports.done(connecting.affinityOf(connection))
+  }
+})
