@@ -57,6 +57,8 @@ export interface SelectOptions {
 export interface FetchOptions {
   /** Only messages changed after this mod-sequence (CONDSTORE); ignored where the server lacks it. */
   readonly changedSince?: bigint
+  /** At most so many octets of each `source`, from its start: one of exactly this length may go on (see `fetchPartial`). */
+  readonly sourceLimit?: number
 }
 
 /** One row of a FETCH: the UID and what was asked for. */
@@ -98,6 +100,11 @@ export interface ImapConnection {
   readonly closed: Effect.Effect<string>
   /** The mailbox that is selected now, as the last SELECT described it. */
   readonly selected: () => SelectedMailbox | undefined
+  /**
+   * How often the server has said, unasked, that something changed in the selected mailbox (EXISTS, EXPUNGE, VANISHED,
+   * FETCH of flags), counted since the connection was opened. A count that stands still means that nothing was said.
+   */
+  readonly heard: () => number
 
   readonly list: (options: { readonly status: boolean }) => Effect.Effect<ReadonlyArray<Mailbox>, Reason>
   /** Fails with `MailboxNotFound` where it is not there. */

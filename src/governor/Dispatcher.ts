@@ -36,7 +36,12 @@ export type Event =
   | { readonly _tag: "Withdrawn"; readonly request: number }
   | { readonly _tag: "Opened"; readonly connection: number }
   /** `failWaiting`: those who wait get the reason, rather than each trying the door again. */
-  | { readonly _tag: "OpenFailed"; readonly connection: number; readonly failWaiting: boolean; readonly retryAt: number }
+  | {
+    readonly _tag: "OpenFailed"
+    readonly connection: number
+    readonly failWaiting: boolean
+    readonly retryAt: number
+  }
   /** The connection has done its work and is free; `affinity` is what it has selected now. */
   | { readonly _tag: "Done"; readonly connection: number; readonly affinity: string | undefined }
   /** It will close by itself, and must not be given work: it still counts. */
@@ -55,7 +60,11 @@ export type Action =
   /** Listen in IDLE on this mailbox until given work. */
   | { readonly _tag: "Rest"; readonly connection: number; readonly mailbox: string }
   | { readonly _tag: "Close"; readonly connection: number }
-  | { readonly _tag: "Fail"; readonly request: number; readonly why: "QueueFull" | "WaitedTooLong" | "OpenFailed" | "ShutDown" }
+  | {
+    readonly _tag: "Fail"
+    readonly request: number
+    readonly why: "QueueFull" | "WaitedTooLong" | "OpenFailed" | "ShutDown"
+  }
 
 export interface DispatcherOptions {
   readonly cap: number
@@ -247,7 +256,7 @@ export class Dispatcher {
   }
 
   #failAll(why: "OpenFailed" | "ShutDown"): void {
-    for (const request of [...this.#waitingById.values()]) {
+    for (const request of this.#waitingById.values()) {
       this.#forget(request)
       this.#failures.push({ _tag: "Fail", request: request.id, why })
     }

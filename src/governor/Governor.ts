@@ -6,7 +6,19 @@
  * A request is handed to a connection's own fiber, which runs it and answers. Interrupting the caller takes the request
  * out of the queue, or, when it runs for nobody else, ends the connection it runs on: its protocol state is unknown.
  */
-import { Clock, type Context, Deferred, Duration, Effect, Exit, FiberHandle, FiberMap, Latch, Queue, type Scope } from "effect"
+import {
+  Clock,
+  type Context,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  FiberHandle,
+  FiberMap,
+  Latch,
+  Queue,
+  type Scope
+} from "effect"
 import { AccountClosed, QueueFull, type Reason, TimedOut } from "../domain/MailError.ts"
 import { type Connecting, type Governed, type Message, serve } from "./ConnectionActor.ts"
 import { type Action, Dispatcher, type DispatcherOptions, type Event, type Request } from "./Dispatcher.ts"
@@ -30,7 +42,13 @@ export interface SharedRequestOptions extends RequestOptions {
 }
 
 export interface GovernorStats {
-  readonly connections: { readonly opening: number; readonly idle: number; readonly busy: number; readonly resting: number; readonly closing: number }
+  readonly connections: {
+    readonly opening: number
+    readonly idle: number
+    readonly busy: number
+    readonly resting: number
+    readonly closing: number
+  }
   /** The most connections there ever were at once. */
   readonly peak: number
   /** Connections opened since the start. */
@@ -115,24 +133,27 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
         }),
       closing: Effect.suspend(() => report({ _tag: "Closing", connection: id })),
       heard: (mailbox) => Effect.sync(() => ring(mailbox))
-    }).pipe(Effect.onExit((exit) =>
-      Effect.suspend(() => {
-        actors.delete(id)
-        // interrupted in the middle of work: whoever still waits for it is not the one who interrupted
-        for (const pending of self.serving) pending.fail(new AccountClosed({}))
-        const failure = Exit.isFailure(exit) ? exit.cause.reasons.find((reason) => reason._tag === "Fail") : undefined
-        if (failure === undefined) return report({ _tag: "Closed", connection: id })
-        lastOpenFailure = failure.error
-        const { busy, idle, resting } = dispatcher.connections
-        const alone = busy + idle + resting === 0
-        return report({
-          _tag: "OpenFailed",
-          connection: id,
-          failWaiting: alone,
-          retryAt: alone ? 0 : now() + openRetryMillis
+    }).pipe(
+      Effect.onExit((exit) =>
+        Effect.suspend(() => {
+          actors.delete(id)
+          // interrupted in the middle of work: whoever still waits for it is not the one who interrupted
+          for (const pending of self.serving) pending.fail(new AccountClosed({}))
+          const failure = Exit.isFailure(exit) ? exit.cause.reasons.find((reason) => reason._tag === "Fail") : undefined
+          if (failure === undefined) return report({ _tag: "Closed", connection: id })
+          lastOpenFailure = failure.error
+          const { busy, idle, resting } = dispatcher.connections
+          const alone = busy + idle + resting === 0
+          return report({
+            _tag: "OpenFailed",
+            connection: id,
+            failWaiting: alone,
+            retryAt: alone ? 0 : now() + openRetryMillis
+          })
         })
-      })
-    ), Effect.ignore)
+      ),
+      Effect.ignore
+    )
 
   const carryOut = (action: Action): Effect.Effect<unknown> | undefined => {
     switch (action._tag) {
@@ -174,8 +195,7 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
 
   const failures = {
     QueueFull: () => new QueueFull({ limit: options.queue }),
-    WaitedTooLong: () =>
-      new TimedOut({ wait: "queue", after: Duration.millis(options.maxWaitMillis), written: false }),
+    WaitedTooLong: () => new TimedOut({ wait: "queue", after: Duration.millis(options.maxWaitMillis), written: false }),
     OpenFailed: () => lastOpenFailure,
     ShutDown: () => new AccountClosed({})
   }

@@ -1,0 +1,129 @@
+/**
+ * How every operation of an account reaches its servers: who asks, through which limits, on which connection, repeated
+ * when and how often. Works in `Reason`s; the public service names the account and the operation around them.
+ */
+import { Duration, Effect, type Scope } from "effect"
+import type { AccountConfig } from "../domain/AccountConfig.ts"
+import { Agent } from "../domain/Agent.ts"
+import { InvalidInput, MailboxChanged, type Reason } from "../domain/MailError.ts"
+import { type ImapConnection, ImapDriver, type SelectedMailbox } from "../driver/ImapDriver.ts"
+import { type SmtpConnection, SmtpDriver } from "../driver/SmtpDriver.ts"
+import { bounded } from "../governor/CommandTimeout.ts"
+import * as Governor from "../governor/Governor.ts"
+import { RetryPolicy, type Safety } from "../governor/RetryPolicy.ts"
+
+/** A mailbox to be selected; with `uidValidity` only as long as it is the same mailbox (I12). */
+export interface Place {
+  readonly mailbox: string
+  readonly uidValidity?: number | undefined
+}
+
+export interface Operations {
+  readonly config: AccountConfig
+  readonly imap: Governor.Governor<ImapConnection>
+  readonly smtp: Governor.Governor<SmtpConnection>
+  /** Repeats as the account's policy says, where it is safe. */
+  readonly retrying: (safety: Safety) => <A>(attempt: Effect.Effect<A, Reason>) => Effect.Effect<A, Reason>
+  /** One attempt of IMAP work on any connection; a mailbox is only a preference. */
+  readonly onConnection: <A, E>(
+    work: (connection: ImapConnection) => Effect.Effect<A, E>,
+    mailbox?: string
+  ) => Effect.Effect<A, E | Reason>
+  /** One attempt of IMAP work with a mailbox selected. */
+  readonly inMailbox: <A, E>(
+    place: Place,
+    work: (connection: ImapConnection, selected: SelectedMailbox) => Effect.Effect<A, E>
+  ) => Effect.Effect<A, E | Reason>
+  /** One attempt of SMTP work. */
+  readonly onSubmission: <A, E>(
+    work: (connection: SmtpConnection) => Effect.Effect<A, E>
+  ) => Effect.Effect<A, E | Reason>
+}
+
+/** Selects the mailbox, and makes sure that it is the one that was meant. */
+export const select = (
+  connection: ImapConnection,
+  { mailbox, uidValidity }: Place
+): Effect.Effect<SelectedMailbox, Reason> =>
+  connection.select(mailbox, { readOnly: false }).pipe(
+    Effect.filterOrFail(
+      (selected) => uidValidity === undefined || uidValidity === selected.uidValidity,
+      (selected) => new MailboxChanged({ mailbox, expected: uidValidity ?? 0, actual: selected.uidValidity })
+    )
+  )
+
+const overtakings = 8
+const overtakingMillis = 1_000
+const shareLimit = 100
+const selects = 6
+const selectsMillis = 10_000
+const lingerMillis = 200
+
+/** Opens nothing yet: connections are opened when they are first needed, and close with the scope. */
+export const make = Effect.fnUntraced(function*(
+  config: AccountConfig,
+  policy: RetryPolicy
+): Effect.fn.Return<Operations, never, ImapDriver | SmtpDriver | Scope.Scope> {
+  const { credentials, limits } = config
+  const imapDriver = yield* ImapDriver
+  const smtpDriver = yield* SmtpDriver
+  const connectTimeoutMillis = Duration.toMillis(limits.connectTimeout)
+  const shared = {
+    queue: limits.queue,
+    maxWaitMillis: Duration.toMillis(limits.maxWait),
+    idleTimeToLiveMillis: Duration.toMillis(limits.idleTimeToLive),
+    overtakings,
+    overtakingMillis,
+    shareLimit,
+    selects,
+    selectsMillis,
+    lingerMillis
+  }
+
+  const imap = yield* Governor.make<ImapConnection>({
+    ...shared,
+    cap: limits.imapConnections,
+    connecting: {
+      open: config.imap === undefined
+        ? Effect.fail(new InvalidInput({ field: "imap", problem: "this account has no IMAP server" }))
+        : Effect.map(
+          imapDriver.connect({ endpoint: config.imap, credentials, connectTimeoutMillis }),
+          (connection) => bounded(connection, limits.commandTimeout)
+        ),
+      affinityOf: (connection) => connection.selected()?.path,
+      isSpent: () => false,
+      rest: (connection, mailbox) =>
+        Effect.andThen(Effect.uninterruptible(connection.select(mailbox, { readOnly: false })), connection.idle)
+    }
+  })
+
+  const smtp = yield* Governor.make<SmtpConnection>({
+    ...shared,
+    cap: limits.smtpConnections,
+    connecting: {
+      open: config.smtp === undefined
+        ? Effect.fail(new InvalidInput({ field: "smtp", problem: "this account has no SMTP server" }))
+        : smtpDriver.connect({ endpoint: config.smtp, credentials, connectTimeoutMillis }),
+      affinityOf: () => undefined,
+      isSpent: (connection) => connection.sent() >= limits.messagesPerConnection,
+      rest: () => Effect.void
+    }
+  })
+
+  const onConnection: Operations["onConnection"] = (work, mailbox) =>
+    Effect.flatMap(Agent.current, (agent) => imap.submit({ agent, affinity: mailbox }, work))
+
+  return {
+    config,
+    imap,
+    smtp,
+    retrying: (safety) => RetryPolicy.retrying(policy, safety),
+    onConnection,
+    inMailbox: (place, work) =>
+      onConnection(
+        (connection) => Effect.flatMap(select(connection, place), (selected) => work(connection, selected)),
+        place.mailbox
+      ),
+    onSubmission: (work) => Effect.flatMap(Agent.current, (agent) => smtp.submit({ agent }, work))
+  }
+})
