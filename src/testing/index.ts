@@ -4,6 +4,14 @@
 export { type Fault, type FaultAction, Faults, type FaultStep } from "./Faults.ts"
 /** Users, mailboxes and messages in memory, the truth behind the test servers. */
 export { MailStore, type MessageSeed, specialMailboxes, type UserSeed } from "./MailStore.ts"
+/** Raw messages of every kind from a seed, and plain ones of an exact size. */
+export {
+  type SampleAttachment,
+  type SampleKind,
+  SampleMail,
+  type SampleMessage,
+  type SampleOptions
+} from "./SampleMail.ts"
 /** One mailbox of a store, with its messages, mod-sequence and listeners. */
 export { type MailboxChange, StoredMailbox, type StoredMessage, type StoredStatus } from "./StoredMailbox.ts"
 /** One user of a store: mailboxes, subscriptions, quota. */
