@@ -18,3 +18,20 @@ export { type MailboxChange, StoredMailbox, type StoredMessage, type StoredStatu
 export { StoredUser, type Transferred } from "./StoredUser.ts"
 /** Why a store refuses, with the IMAP response code that names it. */
 export { StoreFailure, type StoreFailureCode } from "./StoreFailure.ts"
+/** A real IMAP and SMTP server on 127.0.0.1 over such a store. */
+export {
+  type AcceptedMessage,
+  type ConnectionFilter,
+  type ConnectionInfo,
+  defaultMaxCommands,
+  defaultMaxMessageBytes,
+  MailServer,
+  type MailServerOptions,
+  type MailServerShape,
+  type MemorySocket,
+  type ObservedCommand,
+  type OptionalCapability,
+  type Protocol,
+  type ServerTls,
+  type WireFaults
+} from "./MailServer.ts"
