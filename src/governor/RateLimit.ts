@@ -1,0 +1,390 @@
+/**
+ * The rate windows of one account. An operation is admitted when all its windows have room, and takes from all of them
+ * or from none. Owns the callers that wait for room and their order; knows no connection and no protocol. Time is the
+ * Clock's, counting is the store's.
+ *
+ * Order: agents take turns (`Turns`). A call takes nothing until all its windows have room. Meanwhile it closes the
+ * windows that stop it, and only those, to everybody with a later turn: a call that waits at the window of its own agent
+ * is passed by the others, and at the window of the account nobody passes it.
+ */
+import { Clock, Deferred, Duration, Effect, Exit, Latch, Option, type Scope } from "effect"
+import type { RateScope, RateWindow } from "../domain/Limits.ts"
+import { AccountClosed, InvalidInput, QueueFull, RateLimited } from "../domain/MailError.ts"
+import { type RateBlock, type RateGrant, type RateRequest, RateStore } from "./RateStore.ts"
+import { type Turn, Turns } from "./Turns.ts"
+
+/** What an operation costs beside its one start for the account and its agent. A scope left out does not apply. */
+export interface RateCosts {
+  /** Messages sent. */
+  readonly send?: number | undefined
+  readonly recipients?: number | undefined
+  /**
+   * Octets known beforehand; 0 where they are counted afterwards with `Permit.charge`. More than a whole window is
+   * admitted when that window is empty.
+   */
+  readonly bytes?: number | undefined
+}
+
+/** One operation that wants to begin. */
+export interface RateAsk {
+  readonly agent: string
+  readonly costs: RateCosts
+}
+
+/** An admitted operation. Ends with `start` or `refund`; until then its room counts as used. */
+export interface Permit {
+  /** The operation begins now: its windows count from here. */
+  readonly start: Effect.Effect<void>
+  /** The operation will not begin: all its room is free again. Does nothing after `start`. */
+  readonly refund: Effect.Effect<void>
+  /** Counts octets that were not known at admission. They may go over the limit, and delay those who come next. */
+  readonly charge: (octets: number) => Effect.Effect<void>
+  /** How long it waited, and at which window last. */
+  readonly waited: { readonly scope: RateScope; readonly millis: number } | undefined
+}
+
+/** One window as it stands. `key` is the name of the account, or of the agent. */
+export interface RateUsage {
+  readonly per: RateScope
+  readonly key: string
+  readonly used: number
+  readonly limit: number
+  readonly windowMillis: number
+}
+
+export interface RateLimit {
+  /**
+   * Waits for room, or fails with `RateLimited` where `onLimit` is "fail"; with `QueueFull` where too many wait;
+   * with `InvalidInput` where the cost is larger than a window of messages or recipients and could never be admitted.
+   *
+   * **Lifetime** Interrupted while it waits, it has taken nothing. Call it where interruption is masked, such as the
+   * acquire of `Effect.acquireUseRelease`, so that a permit cannot be lost on its way to its owner; the wait itself is
+   * interruptible even there.
+   */
+  readonly admit: (
+    ask: RateAsk
+  ) => Effect.Effect<Permit, RateLimited | QueueFull | InvalidInput | AccountClosed>
+  /** Callers that wait now. */
+  readonly waiting: Effect.Effect<number>
+  readonly usage: Effect.Effect<ReadonlyArray<RateUsage>>
+}
+
+export interface RateLimitOptions {
+  /** The name of the account: accounts of one name on one store share their windows. */
+  readonly account: string
+  readonly rates: ReadonlyArray<RateWindow>
+  readonly onLimit: "wait" | "fail"
+  /** How many may wait; one more fails with `QueueFull`. Unbounded if left out. */
+  readonly queue?: number | undefined
+}
+
+/**
+ * Limits one account. Counts in the `RateStore` of the context, or in memory of its own.
+ *
+ * **Lifetime** When the scope closes, callers that still wait fail with `AccountClosed`.
+ */
+const make = (options: RateLimitOptions): Effect.Effect<RateLimit, never, Scope.Scope> =>
+  options.rates.length === 0 ? Effect.succeed(unlimited) : makeLimited(options)
+
+const freePermit: Permit = {
+  start: Effect.void,
+  refund: Effect.void,
+  charge: () => Effect.void,
+  waited: undefined
+}
+const freeAdmission = Effect.succeed(freePermit)
+
+/** Without windows, admission is a value. */
+const unlimited: RateLimit = {
+  admit: () => freeAdmission,
+  waiting: Effect.succeed(0),
+  usage: Effect.succeed([])
+}
+
+interface Window {
+  readonly per: RateScope
+  readonly limit: number
+  readonly windowMillis: number
+  /** The key, or for a window per agent what comes before the agent's name. */
+  readonly prefix: string
+}
+
+interface Request extends RateRequest {
+  readonly per: RateScope
+}
+
+interface Waiter {
+  readonly requests: ReadonlyArray<Request>
+  readonly since: number
+  readonly reply: Deferred.Deferred<Permit, AccountClosed>
+  granted: Permit | undefined
+  /** The windows that stopped it last, and the `changes` at which that was so. */
+  blocked: ReadonlyArray<RateBlock>
+  seen: number
+  /** Later calls of its own agent have used up the agent's window while it waited elsewhere. */
+  overtaken: boolean
+}
+
+/** What one round through the waiting has found. */
+interface Round {
+  /** Windows at which somebody further ahead is stopped. */
+  readonly closed: Set<string>
+  /** Room in the windows of agents that is kept for calls that were overtaken. */
+  readonly claims: Map<string, number>
+  next: number
+}
+
+const makeLimited = Effect.fnUntraced(function*(options: RateLimitOptions) {
+  const store = Option.getOrElse(yield* Effect.serviceOption(RateStore), () => RateStore.makeMemory())
+  const windows = windowsOf(options)
+  const accountKeys = windows.filter(({ per }) => per === "account").map(({ prefix }) => prefix)
+  const agentWindows = windows.filter(({ per }) => per === "agent")
+  const octetWindows = windows.filter(({ per }) => per === "bytes")
+
+  const waiting = new Turns<Waiter>()
+  const wake = Latch.makeUnsafe(false)
+  /** Counts events that can let a caller pass earlier than it was told. */
+  let changes = 0
+  let closed: Exit.Exit<never, AccountClosed> | undefined
+
+  const permit = (grant: RateGrant, waited: Permit["waited"]): Permit => ({
+    start: Effect.flatMap(Clock.currentTimeMillis, (now) => grant.start(now)),
+    refund: Effect.flatMap(grant.refund, () =>
+      Effect.sync(() => {
+        changes++
+        if (waiting.size > 0) wake.openUnsafe()
+      })),
+    charge: (octets) =>
+      octetWindows.length === 0 || octets <= 0 ?
+        Effect.void :
+        Effect.flatMap(Clock.currentTimeMillis, (now) =>
+          store.charge(octetWindows.map((window) => request(window, window.prefix, octets)), now)),
+    waited
+  })
+
+  /** Asks for one who waits. Where it is not admitted, the windows that stop it are closed to those behind it. */
+  const attempt = Effect.fnUntraced(function*(turn: Turn<Waiter>, round: Round) {
+    const waiter = turn.value
+    const now = yield* Clock.currentTimeMillis
+    if (waiter.seen !== changes || waiter.blocked.every(({ retryAtMillis }) => retryAtMillis <= now)) {
+      const requests = withoutClaims(waiter.requests, round)
+      if (requests === undefined) return
+      const seen = changes
+      const answer = yield* store.take(requests, now)
+      if (answer.granted) {
+        const millis = now - waiter.since
+        waiter.granted = permit(answer.grant, { scope: scopeOf(waiter.requests, waiter.blocked), millis })
+        if (!waiting.serve(turn)) {
+          // Interrupted while the store was asked.
+          yield* waiter.granted.refund
+          return
+        }
+        if (waiter.overtaken) changes++
+        Deferred.doneUnsafe(waiter.reply, Exit.succeed(waiter.granted))
+        return
+      }
+      waiter.overtaken ||= isOvertaken(waiter, answer.blocked)
+      waiter.blocked = notBefore(answer.blocked, now + 1)
+      waiter.seen = seen
+    }
+    for (const { key, retryAtMillis } of waiter.blocked) {
+      if (retryAtMillis <= now) continue
+      round.closed.add(key)
+      round.next = Math.min(round.next, retryAtMillis)
+    }
+    if (waiter.overtaken) {
+      for (const { key, needs, per } of waiter.requests) {
+        if (per === "agent") round.claims.set(key, (round.claims.get(key) ?? 0) + needs)
+      }
+    }
+  })
+
+  /** Goes once through those who wait, in order. Answers with the time of the next chance. */
+  const goRound = Effect.fnUntraced(function*() {
+    const round: Round = { closed: new Set(), claims: new Map(), next: Infinity }
+    const done = new Set<string>()
+    for (const turn of waiting.inOrder()) {
+      const { agent, value } = turn
+      if (done.has(agent) || value.requests.some(({ key }) => round.closed.has(key))) continue
+      yield* attempt(turn, round)
+      if (accountKeys.some((key) => round.closed.has(key))) break
+      if (agentWindows.some(({ prefix }) => round.closed.has(prefix + agent))) {
+        if (done.add(agent).size === waiting.agents) break
+      }
+    }
+    return round.next
+  })
+
+  const serve = Effect.gen(function*() {
+    while (true) {
+      // Calls that arrive together are looked at in one round.
+      yield* Effect.yieldNow
+      wake.closeUnsafe()
+      const next = yield* goRound()
+      if (next === Infinity) {
+        yield* wake.await
+      } else {
+        const now = yield* Clock.currentTimeMillis
+        yield* Effect.raceFirst(
+          Effect.sleep(Duration.millis(Math.min(longestSleep, Math.max(1, next - now)))),
+          wake.await
+        )
+      }
+    }
+  })
+
+  const close = (exit: Exit.Exit<never, AccountClosed>) => {
+    closed = exit
+    for (const { value } of waiting.clear()) Deferred.doneUnsafe(value.reply, exit)
+  }
+
+  if (options.onLimit === "wait") {
+    yield* Effect.addFinalizer(() => Effect.sync(() => close(Exit.fail(new AccountClosed({})))))
+    yield* serve.pipe(
+      // A store that dies must not leave its callers waiting.
+      Effect.catchDefect((defect) => Effect.sync(() => close(Exit.die(defect)))),
+      Effect.forkScoped
+    )
+  }
+
+  const wait = (agent: string, requests: ReadonlyArray<Request>, since: number, blocked: ReadonlyArray<RateBlock>) =>
+    Effect.suspend((): Effect.Effect<Permit, QueueFull | AccountClosed> => {
+      if (closed !== undefined) return closed
+      if (options.queue !== undefined && waiting.size >= options.queue) {
+        return Effect.fail(new QueueFull({ limit: options.queue }))
+      }
+      const waiter: Waiter = {
+        requests,
+        since,
+        reply: Deferred.makeUnsafe(),
+        granted: undefined,
+        blocked,
+        // Never equal: the first round asks the store where no window has stopped it yet.
+        seen: blocked.length === 0 ? -1 : changes,
+        overtaken: false
+      }
+      const turn = waiting.add(agent, waiter)
+      wake.openUnsafe()
+      return Effect.onInterrupt(Effect.interruptible(Deferred.await(waiter.reply)), () =>
+        Effect.suspend(() => {
+          // Those behind it may have been stopped by its place in the order alone.
+          if (waiting.remove(turn) && waiter.overtaken) changes++
+          wake.openUnsafe()
+          return waiter.granted?.refund ?? Effect.void
+        }))
+    })
+
+  const take = (agent: string, requests: ReadonlyArray<Request>) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      if (waiting.size > 0) return wait(agent, requests, now, [])
+      return Effect.flatMap(
+        store.take(requests, now),
+        (answer): Effect.Effect<Permit, RateLimited | QueueFull | AccountClosed> => {
+          if (answer.granted) return Effect.succeed(permit(answer.grant, undefined))
+          if (options.onLimit === "wait") return wait(agent, requests, now, answer.blocked)
+          const last = lastOf(answer.blocked)
+          return Effect.fail(
+            new RateLimited({
+              scope: scopeOf(requests, answer.blocked),
+              retryAfter: Duration.millis((last?.retryAtMillis ?? now) - now)
+            })
+          )
+        }
+      )
+    })
+
+  const admit: RateLimit["admit"] = ({ agent, costs }) =>
+    Effect.suspend((): ReturnType<RateLimit["admit"]> => {
+      if (closed !== undefined) return closed
+      const requests: Array<Request> = []
+      for (const window of windows) {
+        const { limit, per, prefix } = window
+        const cost = per === "account" || per === "agent" ? 1 : costs[per]
+        if (cost === undefined) continue
+        if (cost > limit && per !== "bytes") return Effect.fail(tooMuch(window, cost))
+        requests.push(request(window, per === "agent" ? prefix + agent : prefix, cost))
+      }
+      return requests.length === 0 ? freeAdmission : Effect.uninterruptible(take(agent, requests))
+    })
+
+  const usage = Effect.gen(function*() {
+    const now = yield* Clock.currentTimeMillis
+    return (yield* Effect.forEach(
+      windows,
+      ({ limit, per, prefix, windowMillis }) =>
+        Effect.map(store.usage(prefix, windowMillis, now), (counts): ReadonlyArray<RateUsage> =>
+          per === "agent"
+            ? counts.map(({ key, used }) => ({ per, key: key.slice(prefix.length), used, limit, windowMillis }))
+            : [{ per, key: options.account, used: counts[0]?.used ?? 0, limit, windowMillis }])
+    )).flat()
+  })
+
+  return { admit, waiting: Effect.sync(() => waiting.size), usage } satisfies RateLimit
+})
+
+/** Timers of the platform hold 31 bits of milliseconds; a longer wait is slept in parts. */
+const longestSleep = Duration.toMillis(Duration.days(1))
+
+/** One window per scope, limit and length, with a key that no other account can have. */
+const windowsOf = ({ account, rates }: RateLimitOptions): ReadonlyArray<Window> => {
+  const windows = new Map<string, Window>()
+  for (const { limit, per, window } of rates) {
+    const windowMillis = Duration.toMillis(window)
+    const prefix = `${JSON.stringify(account)}/${per}/${limit}/${windowMillis}/`
+    windows.set(prefix, { per, limit, windowMillis, prefix })
+  }
+  return [...windows.values()]
+}
+
+/** A size that is not known yet needs room for one octet; one larger than the window needs all of it. */
+const request = ({ limit, per, windowMillis }: Window, key: string, cost: number): Request => ({
+  per,
+  key,
+  windowMillis,
+  limit,
+  needs: per === "bytes" ? Math.min(limit, Math.max(1, cost)) : cost,
+  cost
+})
+
+const tooMuch = ({ limit, per, windowMillis }: Window, cost: number) =>
+  new InvalidInput({
+    field: per,
+    problem: `${cost} at once are more than the limit of ${limit} in ${
+      Duration.format(Duration.millis(windowMillis))
+    } ever lets pass`
+  })
+
+const lastOf = (blocked: ReadonlyArray<RateBlock>): RateBlock | undefined =>
+  blocked.length === 0 ? undefined : blocked.reduce((a, b) => b.retryAtMillis > a.retryAtMillis ? b : a)
+
+/** The scope of the window that opens last. */
+const scopeOf = (requests: ReadonlyArray<Request>, blocked: ReadonlyArray<RateBlock>): RateScope => {
+  const key = lastOf(blocked)?.key
+  return requests.find((request) => request.key === key)?.per ?? "account"
+}
+
+/** A store elsewhere may have another clock; asking again at once would only spin. */
+const notBefore = (blocked: ReadonlyArray<RateBlock>, earliest: number): ReadonlyArray<RateBlock> =>
+  blocked.map((block) => block.retryAtMillis < earliest ? { ...block, retryAtMillis: earliest } : block)
+
+/** It was stopped elsewhere before, and now by the window of its own agent: others of that agent went past it. */
+const isOvertaken = ({ blocked, requests }: Waiter, now: ReadonlyArray<RateBlock>): boolean =>
+  blocked.length > 0 &&
+  requests.some(({ key, per }) =>
+    per === "agent" && now.some((block) => block.key === key) && !blocked.some((block) => block.key === key)
+  )
+
+/**
+ * Keeps the room free that calls further ahead have a claim to. `undefined` if nothing is left. Without claims a send
+ * that waits for the send window could find its agent's window used up by that agent's reads each time it opens.
+ */
+const withoutClaims = (requests: ReadonlyArray<Request>, { claims, closed }: Round) => {
+  if (claims.size === 0) return requests
+  const left = requests.map((request) => ({ ...request, limit: request.limit - (claims.get(request.key) ?? 0) }))
+  const full = left.filter(({ limit, needs }) => needs > limit)
+  for (const { key } of full) closed.add(key)
+  return full.length === 0 ? left : undefined
+}
+
+/** Rate windows: `RateLimit.make`. */
+export const RateLimit = { make } as const
