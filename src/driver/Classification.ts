@@ -159,6 +159,10 @@ const slowDown = new RegExp(
 
 const temporary = /tempora(?:ry|rily)|try (?:it )?(?:again )?later|not available at (?:the|this) (?:moment|time)/i
 
+/** What servers without response codes say of a mailbox that is not there. */
+const noSuchMailbox =
+  /(?:mailbox|folder)\b.*(?:does ?n[o']t exist|not exist|not found|unknown)|(?:no such|unknown|nonexistent) (?:mailbox|folder)/i
+
 /** Exchange Online says this of its own back end, after a login that was right. */
 const notConnected = /authenticated but not connected/i
 
@@ -218,6 +222,14 @@ const commandRows: ReadonlyArray<ImapRow> = [
   { codes: ["INUSE", "SERVERBUG", "EXPUNGEISSUED"], reason: rejected(true) },
   { codes: ["AUTHENTICATIONFAILED", "AUTHORIZATIONFAILED", "EXPIRED"], reason: authentication },
   { text: notConnected, reason: rejected(true) },
+  {
+    status: "NO",
+    text: noSuchMailbox,
+    reason: (refusal, { mailbox }) =>
+      refusal.code !== undefined || mailbox === undefined
+        ? rejected(false)(refusal, {})
+        : new MailboxNotFound({ mailbox })
+  },
   { reason: rejected(false) }
 ]
 
@@ -316,7 +328,7 @@ const socketRows: ReadonlyArray<SocketRow> = [
   { code: /^(?:EPROTO|ERR_SSL_\w+|ERR_TLS_\w+|STARTTLS_INJECTION)$/, step: "tls", permanent: true },
   { code: /./, text: /wrong version number|packet length too long|unknown protocol/i, step: "tls", permanent: true },
   { code: /^UPGRADE_TIMEOUT$/, step: "tls", permanent: false },
-  { code: /^(?:GREETING_TIMEOUT|ClosedAfterConnect(?:Text|TLS))$/, step: "greeting", permanent: false }
+  { code: /^GREETING_TIMEOUT$/, step: "greeting", permanent: false }
 ]
 
 const lostCodes = new Set([

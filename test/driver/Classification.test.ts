@@ -96,6 +96,9 @@ describe("a refused IMAP command", () => {
     ["NO [CANNOT] Invalid mailbox name", "Rejected"],
     ["NO [ALREADYEXISTS] Mailbox already exists", "Rejected"],
     ["NO no", "Rejected"],
+    ["NO Mailbox does not exist", "MailboxNotFound"],
+    ["NO No such mailbox", "MailboxNotFound"],
+    ["NO [CANNOT] No such mailbox", "Rejected"],
     ["BAD Unknown command", "Rejected"],
     ["NO [EXPIRED] token expired", "AuthenticationFailed"]
   ]
@@ -220,7 +223,7 @@ describe("a connection that could not be made", () => {
     ["ERR_SSL_WRONG_VERSION_NUMBER", "wrong version number", "tls permanent"],
     ["EPROTO", "write EPROTO 0A00010B:SSL routines:wrong version number", "tls permanent"],
     ["GREETING_TIMEOUT", "no greeting", "greeting"],
-    ["ClosedAfterConnectText", "Unexpected close", "greeting"],
+    ["ClosedAfterConnectText", "Unexpected close", "login"],
     ["ECONNRESET", "read ECONNRESET", "login"],
     [undefined, "odd", "login"]
   ]

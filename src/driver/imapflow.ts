@@ -1,0 +1,84 @@
+/**
+ * The IMAP driver over imapflow, and the only file that runs it. Everything above the contract in `ImapDriver` is
+ * independent of imapflow. Its own time-outs are set far beyond any bound of ours: every wait is bounded on the Clock.
+ */
+import { Effect, Layer, Redacted, type Scope } from "effect"
+import { ImapFlow } from "imapflow"
+import { portOf } from "../domain/AccountConfig.ts"
+import type { Credentials } from "../domain/Credentials.ts"
+import { InvalidInput, type Reason } from "../domain/MailError.ts"
+import { type ImapConnection, type ImapConnectOptions, ImapDriver } from "./ImapDriver.ts"
+import { makeConnection } from "./imapflow/connection.ts"
+import { Link } from "./imapflow/link.ts"
+import { tlsOptions, Wire } from "./imapflow/wire.ts"
+import { Witness } from "./imapflow/witness.ts"
+
+/** Beyond every bound of ours, the 29 minutes of an IDLE (RFC 2177 3) included. */
+const farMillis = 60 * 60 * 1000
+
+const connect = Effect.fnUntraced(
+  function*(options: ImapConnectOptions): Effect.fn.Return<ImapConnection, Reason, Scope.Scope> {
+    const refused = badCredentials(options.credentials)
+    if (refused !== undefined) return yield* refused
+    const link = yield* Effect.acquireRelease(
+      Effect.sync(() => makeLink(options)),
+      (link, exit) => link.end(exit)
+    )
+    const { endpoint } = options
+    yield* link.connect(options, { host: endpoint.host, port: portOf("imap", endpoint) })
+    return makeConnection(link)
+  }
+)
+
+/** Opens real IMAP connections. */
+export const layer: Layer.Layer<ImapDriver> = Layer.succeed(ImapDriver, ImapDriver.of({ connect }))
+
+const makeLink = ({ credentials, endpoint }: ImapConnectOptions): Link => {
+  const wire = new Wire()
+  const witness = new Witness()
+  const { host, security, trust } = endpoint
+  const secret = secretOf(credentials)
+  const client: ImapFlow = new ImapFlow({
+    host,
+    port: portOf("imap", endpoint),
+    secure: security === "tls",
+    // Required where it is wanted: without it imapflow would go on in clear.
+    doSTARTTLS: security === "starttls",
+    ...(trust?.servername === undefined ? {} : { servername: trust.servername }),
+    tls: tlsOptions(trust),
+    transport: wire.transport,
+    auth: {
+      user: credentials.user,
+      ...(credentials._tag === "Password" ? { pass: secret } : { accessToken: secret }),
+      // LOGIN is one round trip less than AUTHENTICATE, but takes only what a quoted string can hold.
+      get loginMethod() {
+        const isPlain = /^[\x20-\x7e]*$/.test(credentials.user + secret)
+        return isPlain && !client.capabilities.has("LOGINDISABLED") ? "LOGIN" : undefined
+      }
+    },
+    clientInfo: { name: "effect-mail", version: false, vendor: false, "support-url": false },
+    logger: witness.logger,
+    qresync: true,
+    disableIMAP4rev2: true,
+    disableAutoIdle: true,
+    disableCompression: true,
+    disableBinary: true,
+    connectionTimeout: farMillis,
+    greetingTimeout: farMillis,
+    socketTimeout: farMillis
+  })
+  const plain = Buffer.from(`\0${credentials.user}\0${secret}`).toString("base64")
+  return new Link(client, wire, witness, [secret, plain, Buffer.from(secret).toString("base64")])
+}
+
+const secretOf = (credentials: Credentials): string =>
+  Redacted.value(credentials._tag === "Password" ? credentials.password : credentials.token)
+
+const badCredentials = (credentials: Credentials): Reason | undefined => {
+  const field = /[\r\n\0]/.test(credentials.user)
+    ? "user"
+    : /[\r\n\0]/.test(secretOf(credentials))
+    ? "secret"
+    : undefined
+  return field === undefined ? undefined : new InvalidInput({ field, problem: "holds a line break or NUL" })
+}

@@ -1,0 +1,372 @@
+/**
+ * The commands of one connection, each from its arguments to its value. Keeps what the last SELECT said.
+ * Everything about outcomes, loss and interruption is in `Link`.
+ */
+import { Effect, Result } from "effect"
+import type { CopyResponseObject, ListResponse, MailboxObject, QuotaResponse, StatusObject } from "imapflow"
+import type { FetchItems } from "../../domain/Fetch.ts"
+import { Mailbox, MailboxStatus, Quota, QuotaResource, type SpecialUse } from "../../domain/Mailbox.ts"
+import { InvalidInput, ProtocolViolation, type Reason, Unsupported } from "../../domain/MailError.ts"
+import type {
+  CopyResult,
+  FetchOptions,
+  FlagsRow,
+  ImapConnection,
+  SelectedMailbox,
+  SelectOptions
+} from "../ImapDriver.ts"
+import { makeIdle } from "./idle.ts"
+import { badItems, badMailbox, badRange, canonical, isSection, readOnly, storable, uidRange } from "./input.ts"
+import { type Link, notSelected } from "./link.ts"
+import { Collector, owned, toQuery } from "./rows.ts"
+import { compileSearch } from "./search.ts"
+
+export const makeConnection = (link: Link): ImapConnection => {
+  const { client } = link
+  // Names are used as the server lists them; imapflow would put the personal namespace in front of all others.
+  client.namespace = { prefix: "", delimiter: client.namespace?.delimiter }
+  const capabilities = upperCase(client.capabilities.keys())
+  const has = (capability: string) => capabilities.has(capability)
+  const wait = makeIdle(link, has("IDLE"))
+  const opened = { last: undefined as Opened | undefined, isListed: false }
+
+  const selected = (): SelectedMailbox | undefined =>
+    client.mailbox !== false && opened.last?.mailbox.path === client.mailbox.path ? opened.last.mailbox : undefined
+
+  /** Runs with the selected mailbox and a UID set that can be sent. */
+  const onMessages = <A>(
+    range: string,
+    use: (mailbox: SelectedMailbox, range: string) => Effect.Effect<A, Reason>
+  ): Effect.Effect<A, Reason> =>
+    Effect.suspend(() => {
+      const reason = badRange(range)
+      if (reason !== undefined) return Effect.fail(reason)
+      const mailbox = selected()
+      return mailbox === undefined && link.isUsable() ? notSelected : mailbox === undefined
+        ? Effect.fail(link.lost(false))
+        : use(mailbox, uidRange(range))
+    })
+
+  const named = <A>(mailbox: string, use: (path: string) => Effect.Effect<A, Reason>): Effect.Effect<A, Reason> =>
+    Effect.suspend(() => {
+      const reason = badMailbox(mailbox)
+      return reason === undefined ? use(canonical(mailbox)) : Effect.fail(reason)
+    })
+
+  const requires = (capability: string, detail: string): Effect.Effect<void, Reason> =>
+    client.capabilities.has(capability) || client.enabled.has("IMAP4REV2")
+      ? Effect.void
+      : Effect.fail(new Unsupported({ capability, detail }))
+
+  const list: ImapConnection["list"] = ({ status }) =>
+    link.command((client) => client.list(status ? { statusQuery: counters } : {})).pipe(
+      Effect.map((mailboxes) => {
+        opened.isListed = true
+        return mailboxes.map((mailbox) => toMailbox(mailbox, status))
+      })
+    )
+
+  /** One LIST fills imapflow's cache of mailboxes; without it every first SELECT costs two round trips more. */
+  const listOnce = Effect.suspend(() => {
+    if (opened.isListed) return Effect.void
+    opened.isListed = true
+    return Effect.catchIf(
+      Effect.asVoid(link.command((client) => client.list())),
+      (reason) => reason._tag === "Rejected",
+      () => Effect.void
+    )
+  })
+
+  const open = Effect.fnUntraced(function*(path: string, { readOnly, since }: SelectOptions) {
+    yield* listOnce
+    const vanished: Array<number> = []
+    const changed: Array<FlagsRow> = []
+    const onExpunge = (event: { readonly uid?: number | undefined; readonly earlier?: boolean | undefined }) => {
+      if (event.uid !== undefined && event.earlier === true) vanished.push(event.uid)
+    }
+    const onFlags = (event: FlagsEvent) => {
+      if (event.uid !== undefined) changed.push({ uid: event.uid, flags: [...event.flags], modseq: event.modseq })
+    }
+    const isAsked = since !== undefined && since.modseq > 0n && client.enabled.has("QRESYNC")
+    const options = isAsked
+      ? { readOnly, changedSince: since.modseq, uidValidity: since.uidValidity }
+      : { readOnly }
+    opened.last = undefined
+    const box = yield* Effect.acquireUseRelease(
+      Effect.sync(() => client.on("expunge", onExpunge).on("flags", onFlags)),
+      () => link.command((client) => client.mailboxOpen(path, options), { mailbox: path }),
+      () => Effect.sync(() => client.off("expunge", onExpunge).off("flags", onFlags))
+    )
+    // imapflow says here whether the server honoured the request; its type does not.
+    const isResynced = isAsked && (box as MailboxObject & { readonly qresync?: boolean }).qresync === true
+    const mailbox: SelectedMailbox = {
+      path: box.path,
+      readOnly: box.readOnly ?? readOnly,
+      uidValidity: Number(box.uidValidity ?? 0),
+      uidNext: box.uidNext ?? 0,
+      exists: box.exists ?? 0,
+      highestModseq: box.noModseq === true || !box.highestModseq ? undefined : box.highestModseq,
+      permanentFlags: [...(box.permanentFlags ?? (readOnly ? [] : [...(box.flags ?? []), "\\*"]))],
+      resync: isResynced ? { vanished, changed } : undefined
+    }
+    if (mailbox.uidValidity === 0) {
+      return yield* new ProtocolViolation({ detail: "SELECT without UIDVALIDITY", written: true })
+    }
+    opened.last = { mailbox, isReadOnly: readOnly }
+    return mailbox
+  })
+
+  const collect = (range: string, items: FetchItems, options: FetchOptions | undefined) =>
+    link.command(async (client) => {
+      const collector = new Collector(items, range)
+      const changedSince = options?.changedSince
+      const rows = client.fetch(range, toQuery(items), {
+        uid: true,
+        ...(changedSince === undefined || changedSince <= 0n ? {} : { changedSince })
+      })
+      for await (const row of rows) collector.add(row)
+      return collector.rows()
+    })
+
+  const copied = (run: Effect.Effect<CopyResponseObject, Reason>): Effect.Effect<CopyResult, Reason> =>
+    Effect.map(run, ({ uidMap, uidValidity }) =>
+      uidMap === undefined || uidValidity === undefined
+        ? undefined
+        : { uidValidity: Number(uidValidity), uids: uidMap })
+
+  return {
+    capabilities,
+    enabled: upperCase(client.enabled),
+    isUsable: () => link.isUsable(),
+    closed: link.closed,
+    selected,
+    list,
+    status: (mailbox) =>
+      named(mailbox, (path) =>
+        link.command((client) => client.status(path, counters), { mailbox }).pipe(
+          Effect.flatMap((status) => {
+            const found = toStatus(status)
+            return found === undefined
+              ? Effect.fail(new ProtocolViolation({ detail: "STATUS without the counters asked for", written: true }))
+              : Effect.succeed(found)
+          })
+        )),
+    create: (mailbox) =>
+      named(mailbox, (path) =>
+        link.command((client) => client.mailboxCreate(path), { mailbox }).pipe(
+          Effect.asVoid,
+          Effect.catchIf(isThereAlready, () => Effect.void)
+        )),
+    rename: (from, to) =>
+      named(
+        from,
+        (from) =>
+          named(to, (to) => Effect.asVoid(link.command((client) => client.mailboxRename(from, to), { mailbox: from })))
+      ),
+    delete: (mailbox) =>
+      named(mailbox, (path) => Effect.asVoid(link.command((client) => client.mailboxDelete(path), { mailbox }))),
+    subscribe: (mailbox) =>
+      named(mailbox, (path) => Effect.asVoid(link.command((client) => client.mailboxSubscribe(path), { mailbox }))),
+    unsubscribe: (mailbox) =>
+      named(mailbox, (path) => Effect.asVoid(link.command((client) => client.mailboxUnsubscribe(path), { mailbox }))),
+    quota: (mailbox) =>
+      named(mailbox, (path) => {
+        if (!has("QUOTA") && ![...capabilities].some((name) => name.startsWith("QUOTA=RES-"))) {
+          return Effect.fail(new Unsupported({ capability: "QUOTA", detail: "it keeps no count of space" }))
+        }
+        return Effect.map(link.command((client) => client.getQuota(path), { mailbox }), toQuota)
+      }),
+
+    select: (mailbox, options) =>
+      named(mailbox, (path) => {
+        const now = selected()
+        const isOpen = now?.path === path && opened.last?.isReadOnly === options.readOnly
+        return isOpen && options.refresh !== true && options.since === undefined
+          ? Effect.succeed(now)
+          : open(path, options)
+      }),
+    search: (key) =>
+      Effect.suspend(() => {
+        const query = compileSearch(key, has, Date.now)
+        if (Result.isFailure(query)) return Effect.fail(query.failure)
+        if (selected() === undefined && link.isUsable()) return notSelected
+        return link.command((client) => client.search(query.success, { uid: true }))
+      }),
+    fetch: (range, items, options) =>
+      onMessages(range, (_, range) => {
+        const reason = badItems(items)
+        return reason === undefined ? collect(range, items, options) : Effect.fail(reason)
+      }),
+    fetchPartial: ({ length, section, start, uid }) =>
+      onMessages(`${uid}`, () => {
+        if (section !== "" && !isSection(section)) {
+          return Effect.fail(new InvalidInput({ field: "section", problem: `"${section}" is not a section` }))
+        }
+        if (start < 0 || length < 0) {
+          return Effect.fail(new InvalidInput({ field: "section", problem: "starts before 0" }))
+        }
+        if (length === 0) return Effect.succeed(new Uint8Array(0))
+        const span = { start, maxLength: length }
+        const query = section === "" ? { source: span } : { bodyParts: [{ key: section, ...span }] }
+        return link.command(async (client) => {
+          const row = await client.fetchOne(`${uid}`, { uid: true, ...query }, { uid: true })
+          const octets = row === false
+            ? undefined
+            : section === ""
+            ? row.source
+            : row.bodyParts?.get(section.toLowerCase())
+          return { octets: octets ? owned(octets) : undefined }
+        }).pipe(
+          Effect.flatMap(({ octets }) =>
+            octets !== undefined && octets.byteLength > length
+              ? Effect.fail(new ProtocolViolation({ detail: "more octets than were asked for", written: true }))
+              : Effect.succeed(octets)
+          )
+        )
+      }),
+    store: (range, change) =>
+      onMessages(range, (mailbox, range) => {
+        const allowed = storable(change.flags, change.mode === "remove" ? undefined : mailbox)
+        if ("reason" in allowed) return Effect.fail(allowed.reason)
+        if (mailbox.readOnly) return Effect.fail(readOnly(mailbox))
+        if (allowed.flags.length === 0 && change.mode !== "set") return Effect.void
+        const flags = [...allowed.flags]
+        const options = { uid: true, silent: true }
+        return Effect.asVoid(link.command((client) => {
+          if (change.mode === "add") return client.messageFlagsAdd(range, flags, options)
+          return change.mode === "remove"
+            ? client.messageFlagsRemove(range, flags, options)
+            : client.messageFlagsSet(range, flags, options)
+        }, { isStrict: true }))
+      }),
+    copy: (range, to) =>
+      onMessages(
+        range,
+        (_, range) =>
+          named(to, (path) =>
+            copied(link.command((client) => client.messageCopy(range, path, { uid: true }), {
+              mailbox: to,
+              isStrict: true
+            })))
+      ),
+    move: (range, to) =>
+      onMessages(
+        range,
+        (mailbox, range) =>
+          named(to, (path) =>
+            requires("MOVE", "moving by copy and expunge would not be atomic").pipe(
+              Effect.andThen(mailbox.readOnly ? Effect.fail(readOnly(mailbox)) : Effect.void),
+              Effect.andThen(
+                copied(link.command((client) => client.messageMove(range, path, { uid: true }), {
+                  mailbox: to,
+                  isStrict: true
+                }))
+              )
+            ))
+      ),
+    expunge: (range) =>
+      onMessages(
+        range,
+        (mailbox, range) =>
+          requires("UIDPLUS", "expunging without it would take messages nobody named").pipe(
+            Effect.andThen(Effect.suspend(() => {
+              if (mailbox.readOnly) return Effect.fail(readOnly(mailbox))
+              const deleted = storable(["\\Deleted"], mailbox)
+              return "reason" in deleted ? Effect.fail(deleted.reason) : Effect.void
+            })),
+            Effect.andThen(link.command((client) => {
+              const options = { uid: true, silent: true }
+              return client.messageDelete(range, options)
+            }, { isStrict: true })),
+            Effect.asVoid
+          )
+      ),
+    append: (mailbox, source, { flags, internalDate }) =>
+      named(mailbox, (path) => {
+        const target = selected()
+        const allowed = storable(flags, target?.path === path && !target.readOnly ? target : undefined)
+        if ("reason" in allowed) return Effect.fail(allowed.reason)
+        return link.command(
+          (client) => client.append(path, source, [...allowed.flags], internalDate),
+          { mailbox, size: source.byteLength }
+        ).pipe(
+          Effect.map(({ uid, uidValidity }) =>
+            uid === undefined || uidValidity === undefined ? undefined : { uidValidity: Number(uidValidity), uid }
+          )
+        )
+      }),
+    noop: link.command((client) => client.noop(), { isSilent: true }),
+    idle: Effect.suspend(() =>
+      selected() === undefined ? (link.isUsable() ? notSelected : Effect.fail(link.lost(false))) : wait
+    )
+  }
+}
+
+interface Opened {
+  readonly mailbox: SelectedMailbox
+  readonly isReadOnly: boolean
+}
+
+interface FlagsEvent {
+  readonly uid?: number | undefined
+  readonly modseq?: bigint | undefined
+  readonly flags: ReadonlySet<string>
+}
+
+const counters = { messages: true, unseen: true, uidNext: true, uidValidity: true, highestModseq: true } as const
+
+const upperCase = (names: Iterable<string>): ReadonlySet<string> =>
+  new Set([...names].map((name) => name.toUpperCase()))
+
+/** Servers that predate ALREADYEXISTS (RFC 5530) say it in words. */
+const isThereAlready = (reason: Reason): boolean =>
+  reason._tag === "Rejected" && (reason.code === "ALREADYEXISTS" || /already exists/i.test(reason.text))
+
+const specialUses = new Map<string, SpecialUse>([
+  ["\\inbox", "inbox"],
+  ["\\all", "all"],
+  ["\\archive", "archive"],
+  ["\\drafts", "drafts"],
+  ["\\flagged", "flagged"],
+  ["\\important", "important"],
+  ["\\junk", "junk"],
+  ["\\sent", "sent"],
+  ["\\trash", "trash"]
+])
+
+const toMailbox = (listed: ListResponse, withStatus: boolean): Mailbox => {
+  const flags = [...listed.flags]
+  const specialUse = listed.path === "INBOX" ? "inbox" : specialUses.get((listed.specialUse ?? "").toLowerCase())
+  const status = withStatus && listed.status !== undefined ? toStatus(listed.status) : undefined
+  return new Mailbox({
+    path: listed.path,
+    delimiter: listed.delimiter || null,
+    ...(specialUse === undefined ? {} : { specialUse }),
+    subscribed: listed.subscribed,
+    selectable: !flags.some((flag) => /^\\(?:noselect|nonexistent)$/i.test(flag)),
+    flags,
+    ...(status === undefined ? {} : { status })
+  })
+}
+
+const toStatus = (status: StatusObject): MailboxStatus | undefined =>
+  status.messages === undefined || status.uidValidity === undefined ? undefined : new MailboxStatus({
+    mailbox: status.path,
+    messages: status.messages,
+    unseen: status.unseen ?? 0,
+    uidNext: status.uidNext ?? 0,
+    uidValidity: Number(status.uidValidity),
+    ...(status.highestModseq ? { highestModseq: status.highestModseq } : {})
+  })
+
+const toQuota = (quota: QuotaResponse): Quota | undefined => {
+  const { message, storage } = quota
+  if (storage === undefined && message === undefined) return undefined
+  return new Quota({
+    ...(storage === undefined ? {} : { storage: toResource(storage) }),
+    ...(message === undefined ? {} : { messages: toResource(message) })
+  })
+}
+
+const toResource = ({ limit, usage }: NonNullable<QuotaResponse["storage"]>): QuotaResource =>
+  new QuotaResource({ usage: usage ?? 0, ...(limit === undefined ? {} : { limit }) })

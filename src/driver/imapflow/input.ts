@@ -1,0 +1,73 @@
+/**
+ * What a caller gives, looked at before anything is written. imapflow leaves out what it cannot send, flags above all,
+ * and answers as if it had sent it; so nothing of the kind may reach it.
+ */
+import type { FetchItems } from "../../domain/Fetch.ts"
+import { InvalidInput, type Reason, Rejected } from "../../domain/MailError.ts"
+import type { SelectedMailbox } from "../ImapDriver.ts"
+
+/** A name that could end the command, or none. */
+export const badMailbox = (mailbox: string): Reason | undefined => {
+  if (mailbox === "") return new InvalidInput({ field: "mailbox", problem: "is empty" })
+  const position = mailbox.search(/[\r\n\0]/)
+  return position < 0
+    ? undefined
+    : new InvalidInput({ field: "mailbox", problem: "a name holds no line break and no NUL", position })
+}
+
+/** INBOX has no case (RFC 9051 5.1). */
+export const canonical = (mailbox: string): string => mailbox.toUpperCase() === "INBOX" ? "INBOX" : mailbox
+
+const uidSet = /^(?:[1-9]\d{0,9}|\*)(?::(?:[1-9]\d{0,9}|\*))?$/
+
+export const badRange = (range: string): Reason | undefined =>
+  range.split(",").every((part) => uidSet.test(part))
+    ? undefined
+    : new InvalidInput({ field: "range", problem: `"${range.slice(0, 80)}" is not a set of UIDs` })
+
+/** A lone "*" makes imapflow speak of sequence numbers, and expunge more than it was told to. */
+export const uidRange = (range: string): string => range === "*" ? "*:*" : range
+
+const fieldName = /^[!-9;-~]+$/
+const section = /^(?:[1-9]\d*(?:\.[1-9]\d*)*(?:\.(?:MIME|HEADER|TEXT))?|TEXT)$/i
+
+export const isSection = (name: string): boolean => section.test(name)
+
+export const badItems = ({ headers, parts }: FetchItems): Reason | undefined => {
+  const field = headers === undefined || headers === true ? undefined : headers.find((name) => !fieldName.test(name))
+  if (field !== undefined) {
+    return new InvalidInput({ field: "headers", problem: `"${field}" is not the name of a header field` })
+  }
+  const part = parts?.find((name) => !isSection(name))
+  return part === undefined ? undefined : new InvalidInput({ field: "parts", problem: `"${part}" is not a section` })
+}
+
+/** The flags as the mailbox spells them, or why they cannot be stored there. Without a mailbox the server decides. */
+export const storable = (
+  flags: ReadonlyArray<string>,
+  mailbox: SelectedMailbox | undefined
+): { readonly flags: ReadonlyArray<string> } | { readonly reason: Reason } => {
+  const accepted: Array<string> = []
+  for (const flag of flags) {
+    if (!/^\\?[!#$&'+-[^-z|}~]+$/.test(flag) || flag.toLowerCase() === "\\recent") {
+      return { reason: new InvalidInput({ field: "flags", problem: `"${flag}" is not a flag that can be stored` }) }
+    }
+    if (mailbox === undefined || mailbox.permanentFlags.includes("\\*")) {
+      accepted.push(flag)
+      continue
+    }
+    const known = mailbox.permanentFlags.find((known) => known.toLowerCase() === flag.toLowerCase())
+    if (known === undefined) return { reason: notKept(flag, mailbox) }
+    accepted.push(known)
+  }
+  return { flags: accepted }
+}
+
+const notKept = (flag: string, mailbox: SelectedMailbox): Reason =>
+  mailbox.readOnly
+    ? readOnly(mailbox)
+    : new Rejected({ text: `mailbox "${mailbox.path}" does not keep the flag ${flag}`, transient: false })
+
+/** What EXAMINE opened cannot be changed. */
+export const readOnly = (mailbox: SelectedMailbox): Reason =>
+  new Rejected({ code: "READ-ONLY", text: `mailbox "${mailbox.path}" is open for reading only`, transient: false })
