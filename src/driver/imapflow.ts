@@ -1,13 +1,12 @@
 /**
- * The IMAP driver over imapflow, and the only file that runs it. Everything above the contract in `ImapDriver` is
- * independent of imapflow. Its own time-outs are set far beyond any bound of ours: every wait is bounded on the Clock.
+ * The IMAP driver over imapflow. Everything above the contract in `ImapDriver` is independent of it. Its own time-outs are set far beyond any bound of ours: every wait is bounded on the Clock.
  */
 import { Effect, Layer, Redacted, type Scope } from "effect"
-import { ImapFlow } from "imapflow"
 import { portOf } from "../domain/AccountConfig.ts"
 import type { Credentials } from "../domain/Credentials.ts"
 import { InvalidInput, type Reason } from "../domain/MailError.ts"
 import { type ImapConnection, type ImapConnectOptions, ImapDriver } from "./ImapDriver.ts"
+import { ImapFlow } from "./imapflow/client.ts"
 import { makeConnection } from "./imapflow/connection.ts"
 import { Link } from "./imapflow/link.ts"
 import { tlsOptions, Wire } from "./imapflow/wire.ts"

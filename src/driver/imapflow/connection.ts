@@ -3,7 +3,6 @@
  * Everything about outcomes, loss and interruption is in `Link`.
  */
 import { Effect, Result } from "effect"
-import type { CopyResponseObject, ListResponse, MailboxObject, QuotaResponse, StatusObject } from "imapflow"
 import type { FetchItems } from "../../domain/Fetch.ts"
 import { Mailbox, MailboxStatus, Quota, QuotaResource, type SpecialUse } from "../../domain/Mailbox.ts"
 import { InvalidInput, ProtocolViolation, type Reason, Unsupported } from "../../domain/MailError.ts"
@@ -15,6 +14,7 @@ import type {
   SelectedMailbox,
   SelectOptions
 } from "../ImapDriver.ts"
+import type { CopyResponseObject, ListResponse, MailboxObject, QuotaResponse, StatusObject } from "./client.ts"
 import { makeIdle } from "./idle.ts"
 import { badItems, badMailbox, badRange, canonical, isSection, readOnly, storable, uidRange } from "./input.ts"
 import { type Link, notSelected } from "./link.ts"
@@ -28,7 +28,14 @@ export const makeConnection = (link: Link): ImapConnection => {
   const capabilities = upperCase(client.capabilities.keys())
   const has = (capability: string) => capabilities.has(capability)
   const wait = makeIdle(link, has("IDLE"))
-  const opened = { last: undefined as Opened | undefined, isListed: false }
+  const opened = { last: undefined as Opened | undefined, isListed: false, isOpening: false }
+
+  let heard = 0
+  const hear = () => {
+    // What SELECT itself says is its answer.
+    if (!opened.isOpening) heard++
+  }
+  client.on("exists", hear).on("expunge", hear).on("flags", hear)
 
   const selected = (): SelectedMailbox | undefined =>
     client.mailbox !== false && opened.last?.mailbox.path === client.mailbox.path ? opened.last.mailbox : undefined
@@ -93,9 +100,16 @@ export const makeConnection = (link: Link): ImapConnection => {
       : { readOnly }
     opened.last = undefined
     const box = yield* Effect.acquireUseRelease(
-      Effect.sync(() => client.on("expunge", onExpunge).on("flags", onFlags)),
+      Effect.sync(() => {
+        opened.isOpening = true
+        client.on("expunge", onExpunge).on("flags", onFlags)
+      }),
       () => link.command((client) => client.mailboxOpen(path, options), { mailbox: path }),
-      () => Effect.sync(() => client.off("expunge", onExpunge).off("flags", onFlags))
+      () =>
+        Effect.sync(() => {
+          opened.isOpening = false
+          client.off("expunge", onExpunge).off("flags", onFlags)
+        })
     )
     // imapflow says here whether the server honoured the request; its type does not.
     const isResynced = isAsked && (box as MailboxObject & { readonly qresync?: boolean }).qresync === true
@@ -120,11 +134,12 @@ export const makeConnection = (link: Link): ImapConnection => {
     link.command(async (client) => {
       const collector = new Collector(items, range)
       const changedSince = options?.changedSince
-      const rows = client.fetch(range, toQuery(items), {
+      const rows = client.fetch(range, toQuery(items, options?.sourceLimit), {
         uid: true,
         ...(changedSince === undefined || changedSince <= 0n ? {} : { changedSince })
       })
       for await (const row of rows) collector.add(row)
+      heard += collector.strays
       return collector.rows()
     })
 
@@ -140,6 +155,7 @@ export const makeConnection = (link: Link): ImapConnection => {
     isUsable: () => link.isUsable(),
     closed: link.closed,
     selected,
+    heard: () => heard,
     list,
     status: (mailbox) =>
       named(mailbox, (path) =>

@@ -4,7 +4,6 @@
  * It does not know what the commands are.
  */
 import { Deferred, Duration, Effect, Exit } from "effect"
-import type { ImapFlow, ImapFlowError } from "imapflow"
 import {
   ConnectionFailed,
   ConnectionLost,
@@ -20,6 +19,7 @@ import {
 } from "../../domain/MailError.ts"
 import { connectFailure, imapCommand, imapflowFailure, imapLogin, type ImapSubject } from "../Classification.ts"
 import type { ImapConnectOptions } from "../ImapDriver.ts"
+import type { ImapFlow, ImapFlowError } from "./client.ts"
 import type { Wire } from "./wire.ts"
 import { codeOf, isRefusal, type Witness } from "./witness.ts"
 

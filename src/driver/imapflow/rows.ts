@@ -2,26 +2,26 @@
  * The way of a FETCH: from items to imapflow's query, and from its rows to ours. A row is kept if its UID was asked for
  * and what was asked for is in it; flag changes of other sessions come in between as rows of their own.
  */
+import { Address, type BodyPart, EnvelopeFields } from "../../domain/Envelope.ts"
+import type { FetchItems, FetchValues } from "../../domain/Fetch.ts"
+import type { FetchedRow } from "../ImapDriver.ts"
 import type {
   FetchMessageObject,
   FetchQueryObject,
   MessageAddressObject,
   MessageEnvelopeObject,
   MessageStructureObject
-} from "imapflow"
-import { Address, type BodyPart, EnvelopeFields } from "../../domain/Envelope.ts"
-import type { FetchItems, FetchValues } from "../../domain/Fetch.ts"
-import type { FetchedRow } from "../ImapDriver.ts"
+} from "./client.ts"
 
 /** The query for `items`. UID is always in the answer, and so is MODSEQ where the mailbox has it. */
-export const toQuery = (items: FetchItems): FetchQueryObject => {
+export const toQuery = (items: FetchItems, sourceLimit?: number): FetchQueryObject => {
   const query: FetchQueryObject = { uid: true }
   if (items.envelope) query.envelope = true
   if (items.flags) query.flags = true
   if (items.internalDate) query.internalDate = true
   if (items.size) query.size = true
   if (items.structure) query.bodyStructure = true
-  if (items.source) query.source = true
+  if (items.source) query.source = sourceLimit === undefined ? true : { start: 0, maxLength: Math.max(1, sourceLimit) }
   if (items.headers === true) query.headers = true
   else if (items.headers !== undefined && items.headers.length > 0) query.headers = [...items.headers]
   if (items.parts !== undefined && items.parts.length > 0) query.bodyParts = [...items.parts]
@@ -69,6 +69,8 @@ export class Collector {
   readonly #partial = new Map<number, FetchMessageObject>()
   #isSorted = true
   #last = 0
+  /** Rows that answer nothing: changes of which the server told meanwhile. */
+  strays = 0
 
   constructor(items: FetchItems, range: string) {
     this.#items = items
@@ -78,16 +80,23 @@ export class Collector {
   add(message: FetchMessageObject): void {
     const { uid } = message
     // The type promises a UID, unsolicited rows have none.
-    if ((uid as number | undefined) === undefined || !this.#isAsked(uid)) return
+    if ((uid as number | undefined) === undefined || !this.#isAsked(uid)) {
+      this.strays++
+      return
+    }
     const earlier = this.#partial.size === 0 ? undefined : this.#partial.get(uid)
     const whole = earlier === undefined ? message : merge(earlier, message)
     const row = toRow(this.#items, whole)
     if (row === undefined) {
+      if (!isAnswer(message)) this.strays++
       this.#partial.set(uid, whole)
       return
     }
     if (earlier !== undefined) this.#partial.delete(uid)
-    if (uid <= this.#last) this.#isSorted = false
+    if (uid <= this.#last) {
+      this.#isSorted = false
+      this.strays++
+    }
     this.#last = uid
     this.#rows.push(row)
   }

@@ -4,9 +4,9 @@
  * and keys that meet are nested. What cannot be said is refused.
  */
 import { Result } from "effect"
-import type { SearchObject } from "imapflow"
 import { InvalidInput, type Reason, Unsupported } from "../../domain/MailError.ts"
 import type { SearchKey } from "../../domain/SearchKey.ts"
+import type { SearchObject } from "./client.ts"
 
 /** `now` is read again when the query is compiled, so that an age is counted from the moment it is sent. */
 export const compileSearch = (
@@ -68,7 +68,13 @@ export const compileSearch = (
         if (!sequenceSet.test(key.range)) return invalid("sequence", `"${key.range}" is not a sequence set`)
         return key.uid ? { uid: key.range } : { seq: key.range }
       case "Modseq":
-        return needs("CONDSTORE", "searching by mod-sequence", key.modseq > 0n ? { modseq: key.modseq } : everything)
+        if (key.entry !== undefined && isBroken(key.entry.name)) return invalid("modseq", noLineBreaks)
+        return needs("CONDSTORE", "searching by mod-sequence", {
+          // As text, for zero would be left out; a list is written word for word, and its type does not know it.
+          modseq: (key.entry === undefined
+            ? `${key.modseq}`
+            : [key.entry.name, key.entry.type, `${key.modseq}`]) as unknown as bigint
+        })
       case "Identifier":
         if (!/^[\w-]+$/.test(key.id)) return invalid("id", `"${key.id}" is not an identifier`)
         return has("OBJECTID") || has("X-GM-EXT-1")

@@ -4,11 +4,11 @@
  * Knows nothing of IMAP.
  */
 import { Deferred, Effect } from "effect"
-import type { ImapTransport, ImapTransportConnectOptions, ImapTransportOptions, ImapTransportSocket } from "imapflow"
 import * as net from "node:net"
 import * as tls from "node:tls"
 import type { Trust } from "../../domain/AccountConfig.ts"
 import type { ConnectionFailed } from "../../domain/MailError.ts"
+import type { ImapTransport, ImapTransportConnectOptions, ImapTransportOptions, ImapTransportSocket } from "./client.ts"
 
 /** One TCP connection, with or without TLS on it. */
 export class Wire {

@@ -3,7 +3,7 @@
  * connection alike, but report the raw error to their logger before they return. Only the three loud levels have a
  * method here, so that no line is built for the quiet ones, which would cost as much as parsing a row.
  */
-import type { ImapFlowError, Logger } from "imapflow"
+import type { ImapFlowError, Logger } from "./client.ts"
 
 /** What a loud log entry of imapflow may carry. */
 interface Entry {
