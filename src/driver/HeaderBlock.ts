@@ -1,0 +1,149 @@
+/**
+ * The header block of a message as text: fields in their order, unfolded, encoded words (RFC 2047) decoded, raw octets
+ * read as UTF-8. Works on octets alone, so headers can be read even where the body defeats a parser.
+ */
+
+/** One field. `value` is unfolded and trimmed but not decoded. */
+export interface RawField {
+  readonly name: string
+  readonly value: string
+}
+
+/** The longest header block that is read, in octets; what follows is cut off and `truncated` is set. */
+export const maxHeaderOctets = 1024 * 1024
+
+export interface HeaderBlock {
+  readonly fields: ReadonlyArray<RawField>
+  readonly truncated: boolean
+}
+
+/** Reads the fields up to the first empty line. Lines that are neither a field nor a folded line are passed over. */
+export const readHeaderBlock = (source: Buffer): HeaderBlock => {
+  const end = endOfBlock(source)
+  const truncated = end > maxHeaderOctets
+  const text = source.toString("utf8", 0, truncated ? maxHeaderOctets : end)
+  const fields: Array<RawField> = []
+  let name = ""
+  let parts: Array<string> = []
+  const push = () => {
+    if (name !== "") fields.push({ name, value: parts.join(" ").trim() })
+  }
+  for (const line of text.split(/\r\n|\n|\r/)) {
+    const first = line.charCodeAt(0)
+    if (first === 0x20 || first === 0x09) {
+      parts.push(line.trim())
+      continue
+    }
+    const colon = line.indexOf(":")
+    const given = colon === -1 ? "" : line.slice(0, colon).trimEnd()
+    // the envelope line of an mbox ("From x@y Mon Jan 1 12:00") holds a colon, and blanks before it
+    if (given === "" || /\s/.test(given)) continue
+    push()
+    name = given
+    parts = [line.slice(colon + 1).trim()]
+  }
+  push()
+  return { fields, truncated }
+}
+
+const endOfBlock = (source: Buffer): number => {
+  const ends = ["\r\n\r\n", "\n\n", "\n\r\n", "\r\r"].map((mark) => source.indexOf(mark)).filter((index) => index !== -1)
+  return ends.length === 0 ? source.length : Math.min(...ends)
+}
+
+const encodedWord = /=\?([^?\s]+)\?([bq])\?([^?\s]*)\?=/gi
+
+/**
+ * Decodes the encoded words of a value. Neighbours in the same charset are joined as octets first, since many senders
+ * cut characters of several octets in two. An unknown charset is read as UTF-8 and reported.
+ */
+export const decodeWords = (value: string, unknownCharset: (charset: string) => void = () => {}): string => {
+  if (!value.includes("=?")) return value
+  let out = ""
+  let end = 0
+  let pending: { readonly charset: string; readonly octets: Array<Buffer> } | undefined
+  const flush = () => {
+    if (pending !== undefined) out += decodeCharset(Buffer.concat(pending.octets), pending.charset, unknownCharset)
+    pending = undefined
+  }
+  for (const match of value.matchAll(encodedWord)) {
+    const [whole, label = "", encoding = "", data = ""] = match
+    const between = value.slice(end, match.index)
+    // RFC 2231 5 adds a language to the charset: =?us-ascii*en?Q?...?=
+    const charset = label.split("*", 1).join("").toLowerCase()
+    // white space between two encoded words is not part of the text (RFC 2047 6.2)
+    if (pending === undefined || /\S/.test(between)) {
+      flush()
+      out += between
+    }
+    const octets = encoding.toLowerCase() === "b" ? Buffer.from(data, "base64") : quoted(data)
+    if (pending?.charset === charset) pending.octets.push(octets)
+    else {
+      flush()
+      pending = { charset, octets: [octets] }
+    }
+    end = match.index + whole.length
+  }
+  flush()
+  return out + value.slice(end)
+}
+
+const quoted = (data: string): Buffer =>
+  Buffer.from(
+    data.replaceAll("_", " ").replace(/=([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
+    "latin1"
+  )
+
+/** True where this charset can be decoded. Names are those of mail, which the WHATWG table knows nearly all of. */
+export const isKnownCharset = (charset: string): boolean => decoderFor(charset) !== undefined
+
+const decoders = new Map<string, InstanceType<typeof TextDecoder>>()
+
+const decoderFor = (charset: string): InstanceType<typeof TextDecoder> | undefined => {
+  const known = decoders.get(charset)
+  if (known !== undefined) return known
+  try {
+    const decoder = new TextDecoder(aliases[charset] ?? charset, { ignoreBOM: true })
+    decoders.set(charset, decoder)
+    return decoder
+  } catch {
+    return undefined
+  }
+}
+
+const aliases: { readonly [charset: string]: string | undefined } = {
+  "cp932": "shift_jis",
+  "cp936": "gbk",
+  "cp949": "euc-kr",
+  "cp950": "big5",
+  "iso-8859-8-e": "iso-8859-8",
+  "ks_c_5601-1987": "euc-kr",
+  "utf8mb4": "utf-8"
+}
+
+const decodeCharset = (octets: Buffer, charset: string, unknownCharset: (charset: string) => void): string => {
+  const decoder = decoderFor(charset)
+  if (decoder !== undefined) return decoder.decode(octets)
+  unknownCharset(charset)
+  return octets.toString("utf8")
+}
+
+/** Message-IDs of In-Reply-To or References, with angle brackets (RFC 5322 3.6.4). Bare words are taken as ids too. */
+export const messageIds = (value: string): ReadonlyArray<string> => {
+  const bracketed = value.match(/<[^<>\s]+>/g)
+  if (bracketed !== null) return bracketed
+  return value.split(/[\s,]+/).map((word) => word.replace(/[<>]/g, "")).filter((word) => word.includes("@"))
+    .map((word) => `<${word}>`)
+}
+
+/** A Date header; undefined where it names no point in time. Comments and doubled blanks are common and harmless. */
+export const headerDate = (value: string): Date | undefined => {
+  const plain = value.replace(/\([^()]*\)/g, " ").replace(/\s+/g, " ").trim()
+  // RFC 5322 dates begin with a day or its name; without this check Date would take "1" for the year 2001
+  if (!/\d{1,2}\s+[a-z]{3,}\s+\d{2,4}/i.test(plain) && !/^\d{4}-\d\d-\d\d/.test(plain)) return undefined
+  for (const text of [plain, plain.replace(/^[^\s,]+,\s*/, "").replace(/\s+[A-Za-z]+$/, "")]) {
+    const date = new Date(text)
+    if (!Number.isNaN(date.getTime())) return date
+  }
+  return undefined
+}
