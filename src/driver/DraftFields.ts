@@ -1,0 +1,258 @@
+/**
+ * A draft taken apart and checked before anything is composed: addresses, header fields, ids and the octets of
+ * attachments. Everything that reaches the composer from here is free of line breaks, so no value can become a header
+ * of its own (header injection). Knows nothing of the package that writes the message.
+ */
+import { Cause, Effect, Stream } from "effect"
+import { readFile, stat } from "node:fs/promises"
+import { basename } from "node:path"
+import type { AddressInput, Attachment, Draft } from "../domain/Draft.ts"
+import { InvalidInput } from "../domain/MailError.ts"
+import { canonicalText } from "./LineEnds.ts"
+
+/** One mailbox, or a named group of them (RFC 5322 3.4). */
+export interface Mailbox {
+  readonly name: string
+  readonly address: string
+}
+export interface Group {
+  readonly name: string
+  readonly group: ReadonlyArray<Mailbox>
+}
+
+/** Reads the text of an address field; what is no address comes back with an empty `address`. */
+export type ReadAddresses = (text: string) => ReadonlyArray<Mailbox | Group>
+
+export interface Part {
+  readonly content: Buffer
+  readonly type: string | undefined
+  readonly filename: string | undefined
+  readonly disposition: "attachment" | "inline" | undefined
+  readonly contentId: string | undefined
+}
+
+/** A draft that can be composed. */
+export interface DraftFields {
+  readonly from: Mailbox
+  readonly sender: Mailbox | undefined
+  readonly replyTo: ReadonlyArray<Mailbox | Group>
+  readonly to: ReadonlyArray<Mailbox | Group>
+  readonly cc: ReadonlyArray<Mailbox | Group>
+  readonly bcc: ReadonlyArray<Mailbox | Group>
+  readonly subject: string | undefined
+  readonly text: string | undefined
+  readonly html: string | undefined
+  readonly attachments: ReadonlyArray<Part>
+  readonly headers: ReadonlyArray<readonly [name: string, value: string]>
+  readonly messageId: string
+  readonly inReplyTo: string | undefined
+  readonly references: ReadonlyArray<string>
+  readonly date: Date
+}
+
+/** Checks a draft and reads its attachments. Fails with `InvalidInput` naming the first field that cannot be used. */
+export const draftFields = Effect.fnUntraced(function*(
+  draft: Draft,
+  recipients: "required" | "optional",
+  read: ReadAddresses
+): Effect.fn.Return<DraftFields, InvalidInput> {
+  const list = (field: string, given: AddressInput | ReadonlyArray<AddressInput> | undefined) =>
+    mailboxes(field, given, read)
+  const only = Effect.fnUntraced(function*(field: string, given: AddressInput | undefined) {
+    const found = yield* list(field, given)
+    const [first] = found
+    if (first === undefined) return undefined
+    if (found.length > 1 || !("address" in first)) return yield* invalid(field, "is not one single address")
+    return first
+  })
+  const from = yield* only("from", draft.from)
+  if (from === undefined) return yield* invalid("from", "a message needs a sender")
+  const sender = yield* only("sender", draft.sender)
+  const to = yield* list("to", draft.to)
+  const cc = yield* list("cc", draft.cc)
+  const bcc = yield* list("bcc", draft.bcc)
+  if (recipients === "required" && ![...to, ...cc, ...bcc].some((each) => "address" in each || each.group.length > 0)) {
+    return yield* invalid("to", "a message needs a recipient")
+  }
+  const replyTo = yield* list("replyTo", draft.replyTo)
+  const subject = draft.subject === undefined ? undefined : yield* line("subject", draft.subject)
+  if (draft.messageId === undefined) return yield* invalid("messageId", "a message needs a Message-ID")
+  const messageId = yield* id("messageId", draft.messageId)
+  const inReplyTo = draft.inReplyTo === undefined ? undefined : yield* id("inReplyTo", draft.inReplyTo)
+  const references = yield* Effect.forEach(draft.references ?? [], (each) => id("references", each))
+  if (draft.date === undefined || Number.isNaN(draft.date.getTime())) {
+    return yield* invalid("date", "a message needs a date")
+  }
+  const headers = yield* custom(draft)
+  const attachments = yield* Effect.forEach(draft.attachments ?? [], (each, index) => part(`attachments[${index}]`, each))
+  return {
+    from,
+    sender,
+    replyTo,
+    to,
+    cc,
+    bcc,
+    subject,
+    text: body(draft.text),
+    html: body(draft.html),
+    attachments,
+    headers,
+    messageId,
+    inReplyTo,
+    references,
+    date: draft.date
+  }
+})
+
+const invalid = (field: string, problem: string, position?: number): InvalidInput =>
+  new InvalidInput({ field, problem, ...(position === undefined ? {} : { position }) })
+
+const body = (text: string | undefined): string | undefined =>
+  text === undefined ? undefined : canonicalText(text.toWellFormed())
+
+/** CR, LF and NUL end or break a header field; nothing of ours may hold them. */
+const line = (field: string, text: string): Effect.Effect<string, InvalidInput> => {
+  // eslint-disable-next-line no-control-regex -- these are what is looked for
+  const position = text.search(/[\r\n\0]/)
+  return position === -1
+    ? Effect.succeed(text.toWellFormed())
+    : Effect.fail(invalid(field, "a header must not hold a line break or NUL", position))
+}
+
+const mailboxes = Effect.fnUntraced(function*(
+  field: string,
+  given: AddressInput | ReadonlyArray<AddressInput> | undefined,
+  read: ReadAddresses
+): Effect.fn.Return<ReadonlyArray<Mailbox | Group>, InvalidInput> {
+  if (given === undefined) return []
+  const found: Array<Mailbox | Group> = []
+  for (const input of isList(given) ? given : [given]) {
+    if (typeof input === "string") {
+      const text = yield* line(field, input)
+      for (const entry of read(text)) {
+        for (const each of "group" in entry ? entry.group : [entry]) yield* mailbox(field, each.address, text)
+        found.push(entry)
+      }
+    } else {
+      const name = yield* line(field, input.name ?? "")
+      found.push({ name, address: yield* mailbox(field, input.address, input.toString()) })
+    }
+  }
+  return found
+})
+
+const isList = (given: AddressInput | ReadonlyArray<AddressInput>): given is ReadonlyArray<AddressInput> =>
+  Array.isArray(given)
+
+const mailbox = (field: string, address: string, text: string): Effect.Effect<string, InvalidInput> =>
+  isMailbox(address) ? Effect.succeed(address) : Effect.fail(invalid(field, `${JSON.stringify(text)} is not an address`))
+
+// A domain, or an address literal (RFC 5321 4.1.3).
+const domain = /^(?:[^\s"(),:;<>@[\\\]]+|\[[^\s[\]\\<>]+\])$/
+
+/** Local part and domain, without white space, control characters and angle brackets: fit for MAIL and RCPT. */
+export const isMailbox = (address: string): boolean => {
+  // eslint-disable-next-line no-control-regex -- these are what is looked for
+  if (/[\s\x00-\x1f\x7f<>]/.test(address)) return false
+  const at = address.endsWith("]") ? address.lastIndexOf("@[") : address.lastIndexOf("@")
+  return at > 0 && domain.test(address.slice(at + 1)) && !/^\.|\.$|\.\./.test(address.slice(at + 1))
+}
+
+const id = Effect.fnUntraced(function*(field: string, text: string): Effect.fn.Return<string, InvalidInput> {
+  const trimmed = (yield* line(field, text)).trim()
+  const inner = /^<.*>$/.test(trimmed) ? trimmed.slice(1, -1) : trimmed
+  // eslint-disable-next-line no-control-regex -- these are what is looked for
+  if (inner === "" || /[\s\x00-\x1f\x7f<>]/.test(inner)) {
+    return yield* invalid(field, `${JSON.stringify(text)} is not a message id`)
+  }
+  return `<${inner}>`
+})
+
+// The fields that a draft has members for, or that composing decides.
+const ownFields = new Set([
+  ..."from sender reply-to to cc bcc subject date message-id in-reply-to references mime-version".split(" ")
+])
+
+const custom = Effect.fnUntraced(function*(
+  draft: Draft
+): Effect.fn.Return<ReadonlyArray<readonly [string, string]>, InvalidInput> {
+  const headers: Array<readonly [string, string]> = priority[draft.priority ?? "normal"].map((each) => each)
+  const taken = new Set(headers.map(([name]) => name.toLowerCase()))
+  for (const [name, value] of Object.entries(draft.headers ?? {})) {
+    const field = `headers.${name}`
+    const key = name.toLowerCase()
+    // RFC 5322 3.6.8: printable US-ASCII without the colon
+    if (!/^[\x21-\x39\x3b-\x7e]+$/.test(name)) return yield* invalid(field, "is not the name of a header")
+    if (ownFields.has(key) || key.startsWith("content-") || taken.has(key)) {
+      return yield* invalid(field, "is set by the draft itself and must not be there twice")
+    }
+    headers.push([name, yield* line(field, value)])
+  }
+  return headers
+})
+
+// RFC 2156 5.3.6 has Importance; X-Priority and X-MSMail-Priority are what mail programs read.
+const priority = {
+  high: [["X-Priority", "1 (Highest)"], ["X-MSMail-Priority", "High"], ["Importance", "High"]],
+  normal: [],
+  low: [["X-Priority", "5 (Lowest)"], ["X-MSMail-Priority", "Low"], ["Importance", "Low"]]
+} as const satisfies { readonly [level: string]: ReadonlyArray<readonly [string, string]> }
+
+const token = "[A-Za-z0-9!#$&^_.+-]+"
+const mediaType = new RegExp(`^${token}/${token}(?:\\s*;.*)?$`)
+
+const part = Effect.fnUntraced(function*(field: string, given: Attachment): Effect.fn.Return<Part, InvalidInput> {
+  const filename = given.filename === undefined ? undefined : yield* line(`${field}.filename`, given.filename)
+  const type = given.type === undefined ? undefined : yield* line(`${field}.type`, given.type)
+  if (type !== undefined && (!mediaType.test(type) || /^multipart\//i.test(type))) {
+    return yield* invalid(`${field}.type`, `${JSON.stringify(type)} is not the media type of an attachment`)
+  }
+  const contentId = given.contentId === undefined ? undefined : yield* id(`${field}.contentId`, given.contentId)
+  const read = yield* content(field, given.content)
+  return {
+    content: read.octets,
+    type: type ?? (filename === undefined ? read.type : undefined),
+    filename: filename ?? read.filename,
+    disposition: given.disposition,
+    contentId
+  }
+})
+
+interface Read {
+  readonly octets: Buffer
+  readonly type?: string
+  readonly filename?: string
+}
+
+const content = (field: string, given: Attachment["content"]): Effect.Effect<Read, InvalidInput> => {
+  if ("bytes" in given) {
+    const { buffer, byteLength, byteOffset } = given.bytes
+    return Effect.succeed({ octets: Buffer.from(buffer, byteOffset, byteLength) })
+  }
+  if ("text" in given) {
+    return Effect.succeed({ octets: Buffer.from(given.text, "utf8"), type: "text/plain; charset=utf-8" })
+  }
+  if ("path" in given) {
+    return Effect.tryPromise({
+      try: async (signal) => {
+        // devices and pipes can be endless
+        if (!(await stat(given.path)).isFile()) throw new Error("not a file")
+        return { octets: await readFile(given.path, { signal }), filename: basename(given.path) }
+      },
+      catch: (error) => invalid(`${field}.path`, `cannot be read (${words(error)})`)
+    })
+  }
+  return Stream.runFold(given.stream, (): Array<Uint8Array> => [], (chunks, chunk) => {
+    chunks.push(chunk)
+    return chunks
+  }).pipe(
+    Effect.map((chunks) => ({ octets: Buffer.concat(chunks) })),
+    Effect.catchCause((cause) =>
+      Cause.hasInterruptsOnly(cause)
+        ? Effect.interrupt
+        : Effect.fail(invalid(`${field}.stream`, `cannot be read (${words(Cause.squash(cause))})`))
+    )
+  )
+}
+
+const words = (error: unknown): string => error instanceof Error ? error.message : String(error)
