@@ -84,7 +84,10 @@ export const draftFields = Effect.fnUntraced(function*(
     return yield* invalid("date", "a message needs a date")
   }
   const headers = yield* custom(draft)
-  const attachments = yield* Effect.forEach(draft.attachments ?? [], (each, index) => part(`attachments[${index}]`, each))
+  const attachments = yield* Effect.forEach(
+    draft.attachments ?? [],
+    (each, index) => part(`attachments[${index}]`, each)
+  )
   return {
     from,
     sender,
@@ -145,7 +148,9 @@ const isList = (given: AddressInput | ReadonlyArray<AddressInput>): given is Rea
   Array.isArray(given)
 
 const mailbox = (field: string, address: string, text: string): Effect.Effect<string, InvalidInput> =>
-  isMailbox(address) ? Effect.succeed(address) : Effect.fail(invalid(field, `${JSON.stringify(text)} is not an address`))
+  isMailbox(address)
+    ? Effect.succeed(address)
+    : Effect.fail(invalid(field, `${JSON.stringify(text)} is not an address`))
 
 // A domain, or an address literal (RFC 5321 4.1.3).
 const domain = /^(?:[^\s"(),:;<>@[\\\]]+|\[[^\s[\]\\<>]+\])$/
@@ -169,9 +174,9 @@ const id = Effect.fnUntraced(function*(field: string, text: string): Effect.fn.R
 })
 
 // The fields that a draft has members for, or that composing decides.
-const ownFields = new Set([
-  ..."from sender reply-to to cc bcc subject date message-id in-reply-to references mime-version".split(" ")
-])
+const ownFields = new Set(
+  "from sender reply-to to cc bcc subject date message-id in-reply-to references mime-version".split(" ")
+)
 
 const custom = Effect.fnUntraced(function*(
   draft: Draft

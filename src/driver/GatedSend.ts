@@ -192,7 +192,7 @@ const run = Effect.fnUntraced(function*(attempt: Attempt) {
   if (attempt.sink !== undefined && isReady(attempt)) {
     yield* deliver(attempt, attempt.sink)
     if (options.holdMillis !== undefined && !isStopped(attempt)) {
-      yield* Effect.raceFirst(Effect.sleep(options.holdMillis), until(attempt, () => isStopped(attempt)))
+      yield* Effect.timeoutOption(until(attempt, () => isStopped(attempt)), Duration.millis(options.holdMillis))
     }
     if (commit(attempt, attempt.sink)) yield* until(attempt, () => isOver(attempt))
     // what was heard may be a reply that the package is about to report
@@ -225,12 +225,10 @@ const watch = Effect.fnUntraced(function*(attempt: Attempt) {
   return yield* Effect.never
 })
 
-const isOver = (attempt: Attempt): boolean =>
-  attempt.verdict !== undefined || attempt.lost || attempt.expired
+const isOver = (attempt: Attempt): boolean => attempt.verdict !== undefined || attempt.lost || attempt.expired
 
 /** In the body any word of the server, and any sign that it left, is a reason never to write the end. */
-const isStopped = (attempt: Attempt): boolean =>
-  attempt.heard || isOver(attempt) || !attempt.session.isOpen()
+const isStopped = (attempt: Attempt): boolean => attempt.heard || isOver(attempt) || !attempt.session.isOpen()
 
 const until = (attempt: Attempt, ready: () => boolean): Effect.Effect<void> =>
   Effect.callback((resume) => {
@@ -259,7 +257,7 @@ const leave = (attempt: Attempt): void => {
 const isReady = (attempt: Attempt): boolean => {
   if (isStopped(attempt)) return false
   const expected = attempt.envelope.to.length + 2
-  if (attempt.before !== expected || !/^354/.test(attempt.reader.replies[expected - 1] ?? "")) return false
+  if (attempt.before !== expected || attempt.reader.replies[expected - 1]?.startsWith("354") !== true) return false
   return attempt.options.allRecipients !== true || refused(attempt).length === 0
 }
 
@@ -280,7 +278,10 @@ const deliver = Effect.fnUntraced(function*(attempt: Attempt, sink: NonNullable<
     if (isStopped(attempt)) return
     extend(attempt, options.answerTimeoutMillis)
   }
-  while (!isStopped(attempt) && (sink.writableLength > 0 || (sink.readableLength ?? 0) > 0 || session.socket.writableLength > 0)) {
+  while (
+    !isStopped(attempt) &&
+    (sink.writableLength > 0 || (sink.readableLength ?? 0) > 0 || session.socket.writableLength > 0)
+  ) {
     const left = session.socket.writableLength
     if (session.socket.writableNeedDrain) {
       yield* either(attempt, (wake) => {
@@ -324,9 +325,9 @@ const commit = (attempt: Attempt, sink: Writable): boolean => {
 const grace = (attempt: Attempt): Effect.Effect<void> => {
   const millis = attempt.options.graceMillis ?? 0
   if (attempt.phase !== "committed" || millis <= 0 || isOver(attempt)) return Effect.void
-  return Effect.raceFirst(
-    Effect.interruptible(Effect.sleep(millis)),
-    Effect.interruptible(until(attempt, () => isOver(attempt)))
+  // a finalizer is uninterruptible, and so would be the arms of the race
+  return Effect.asVoid(
+    Effect.timeoutOption(Effect.interruptible(until(attempt, () => isOver(attempt))), Duration.millis(millis))
   )
 }
 
@@ -371,8 +372,11 @@ const inBody = (attempt: Attempt): Sent => {
   const { before, envelope, reader } = attempt
   const expected = envelope.to.length + 2
   const goAhead = reader.replies[before - 1] ?? ""
-  if (before !== expected || !/^354/.test(goAhead)) {
-    return fail(violation(`the body was asked for with ${JSON.stringify(goAhead)}, reply ${before} of ${expected}`), "broken")
+  if (before !== expected || !goAhead.startsWith("354")) {
+    return fail(
+      violation(`the body was asked for with ${JSON.stringify(goAhead)}, reply ${before} of ${expected}`),
+      "broken"
+    )
   }
   const out = refused(attempt)
   if (attempt.options.allRecipients === true && out.length > 0) {
@@ -385,7 +389,9 @@ const inBody = (attempt: Attempt): Sent => {
       : fail(violation(`an answer before the end of the message: ${JSON.stringify(early.slice(0, 200))}`), "broken")
   }
   if (attempt.expired) return fail(timedOut("answer", attempt.options.answerTimeoutMillis), "broken")
-  if (attempt.heard && attempt.session.isOpen()) return fail(violation("octets before the end of the message"), "broken")
+  if (attempt.heard && attempt.session.isOpen()) {
+    return fail(violation("octets before the end of the message"), "broken")
+  }
   return fail(lostBefore(attempt), "broken")
 }
 
@@ -417,8 +423,7 @@ const violation = (detail: string): ProtocolViolation => new ProtocolViolation({
 const timedOut = (wait: "command" | "answer", millis: number): TimedOut =>
   new TimedOut({ wait, after: Duration.millis(millis), written: false })
 
-const lostBefore = (attempt: Attempt): ConnectionLost =>
-  new ConnectionLost({ detail: cause(attempt), written: false })
+const lostBefore = (attempt: Attempt): ConnectionLost => new ConnectionLost({ detail: cause(attempt), written: false })
 
 const cause = (attempt: Attempt): string => attempt.verdict?.failure?.message ?? "closed by the server"
 

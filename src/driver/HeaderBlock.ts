@@ -47,7 +47,9 @@ export const readHeaderBlock = (source: Buffer): HeaderBlock => {
 }
 
 const endOfBlock = (source: Buffer): number => {
-  const ends = ["\r\n\r\n", "\n\n", "\n\r\n", "\r\r"].map((mark) => source.indexOf(mark)).filter((index) => index !== -1)
+  const ends = ["\r\n\r\n", "\n\n", "\n\r\n", "\r\r"].map((mark) => source.indexOf(mark)).filter((index) =>
+    index !== -1
+  )
   return ends.length === 0 ? source.length : Math.min(...ends)
 }
 
@@ -90,7 +92,8 @@ export const decodeWords = (value: string, unknownCharset: (charset: string) => 
 
 const quoted = (data: string): Buffer =>
   Buffer.from(
-    data.replaceAll("_", " ").replace(/=([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
+    data.replaceAll("_", " ").replace(/=([0-9a-f]{2})/gi, (_, hex: string) =>
+      String.fromCharCode(Number.parseInt(hex, 16))),
     "latin1"
   )
 

@@ -22,7 +22,9 @@ export const makeReplyReader = (): ReplyReader => {
     replies,
     pending: () => rest !== "" || open !== "",
     feed: (chunk) => {
-      const lines = (rest + Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength).toString("latin1")).split("\n")
+      const lines = (rest + Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength).toString("latin1")).split(
+        "\n"
+      )
       rest = (lines.pop() ?? "").slice(0, maxReplyLength)
       for (const ended of lines) {
         const line = ended.endsWith("\r") ? ended.slice(0, -1) : ended

@@ -22,7 +22,7 @@ import { type DraftFields, draftFields, type Group, type Mailbox } from "./Draft
 import { type Aftermath, checkEnvelope, gatedSend, type Session, type SessionListener } from "./GatedSend.ts"
 import { canonical } from "./LineEnds.ts"
 import { type Composed, MessageComposer } from "./MessageComposer.ts"
-import { SmtpDriver, type SmtpConnection, type SmtpConnectOptions } from "./SmtpDriver.ts"
+import { type SmtpConnection, type SmtpConnectOptions, SmtpDriver } from "./SmtpDriver.ts"
 
 /** How long a connection that ends well waits for the answer to QUIT. */
 export const quitTimeoutMillis = 1000
@@ -255,8 +255,10 @@ const authenticateBearer =
     context.sendCommand(`AUTH ${name} ${Buffer.from(initial).toString("base64")}`, (_, reply) => {
       if (reply.status === 235) return context.resolve()
       if (reply.status !== 334) return context.reject(new Error("login refused"))
-      context.sendCommand(isStandard ? "AQ==" : "", (_, last) =>
-        last.status === 235 ? context.resolve() : context.reject(new Error("login refused")))
+      context.sendCommand(
+        isStandard ? "AQ==" : "",
+        (_, last) => last.status === 235 ? context.resolve() : context.reject(new Error("login refused"))
+      )
     })
   }
 
@@ -298,7 +300,8 @@ const connectReason = (wire: Wire, failure: Failure): Reason => {
   }
   const step = failure.code === "ETLS" || wire.smtp.upgrading === true ? "tls" : wire.step
   // nodemailer's own codes say less than its words; a code of Node stands behind them where there is one
-  const code = failure.originalCode ?? (/^E(?:CONNECTION|SOCKET|PROTOCOL|TLS|AUTH)$/.test(failure.code ?? "") ? undefined : failure.code)
+  const code = failure.originalCode ??
+    (/^E(?:CONNECTION|SOCKET|PROTOCOL|TLS|AUTH)$/.test(failure.code ?? "") ? undefined : failure.code)
   return connectFailure({ host, port: wire.port }, { code, message: failure.message }, step)
 }
 
@@ -325,7 +328,8 @@ const connection = (wire: Wire): SmtpConnection => {
     else wire.after = aftermath
     wire.busy = false
   }
-  const unusable = () => new ConnectionLost({ detail: wire.failure?.message ?? "the connection is closed", written: false })
+  const unusable = () =>
+    new ConnectionLost({ detail: wire.failure?.message ?? "the connection is closed", written: false })
   return {
     isUsable: () => wire.after !== "broken" && isOpen(wire),
     closed: Deferred.await(wire.closed),
@@ -358,7 +362,10 @@ const checkOffer = (
   // oxlint-disable-next-line no-control-regex -- all of ASCII is meant
   const international = [from, ...to].find((address) => !/^[\x00-\x7f]*$/.test(address))
   if (international !== undefined && !wire.capabilities.has("SMTPUTF8")) {
-    return new Unsupported({ capability: "SMTPUTF8", detail: `${international} cannot be written without it (RFC 6531)` })
+    return new Unsupported({
+      capability: "SMTPUTF8",
+      detail: `${international} cannot be written without it (RFC 6531)`
+    })
   }
   return undefined
 }
@@ -394,14 +401,15 @@ export const layerComposer: Layer.Layer<MessageComposer> = Layer.succeed(Message
   })
 })
 
-const readAddresses = (text: string): ReadonlyArray<Mailbox | Group> => addressparser(text).map((entry) =>
-  entry.group === undefined
-    ? { name: entry.name, address: entry.address }
-    : {
-      name: entry.name,
-      group: entry.group.map((member) => ({ name: member.name, address: member.address ?? "" }))
-    }
-)
+const readAddresses = (text: string): ReadonlyArray<Mailbox | Group> =>
+  addressparser(text).map((entry) =>
+    entry.group === undefined
+      ? { name: entry.name, address: entry.address }
+      : {
+        name: entry.name,
+        group: entry.group.map((member) => ({ name: member.name, address: member.address ?? "" }))
+      }
+  )
 
 /** Copies, since nodemailer rewrites the objects it is given. */
 const toNodemailer = (list: ReadonlyArray<Mailbox | Group>): Array<MimeNodeAddress> =>
