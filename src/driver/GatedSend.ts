@@ -7,35 +7,16 @@
  *       |               |                                      |
  *       +---------------+--> certainly not accepted            +--> unknown
  *
- * Owns the order of things and every deadline. Knows of the SMTP package only the few members in `Session`, and of its
- * errors only what no reply can tell: the recipients refused, and a write that failed.
+ * Owns the order of things and every deadline; `SendFate` draws the conclusions. Knows of the SMTP package only the few
+ * members in `Session`.
  */
 import { Clock, Duration, Effect } from "effect"
 import type { Socket } from "node:net"
 import { Readable, type Writable } from "node:stream"
-import {
-  ConnectionLost,
-  InvalidInput,
-  OutcomeUnknown,
-  ProtocolViolation,
-  type Reason,
-  RecipientsRejected,
-  RefusedRecipient,
-  TimedOut
-} from "../domain/MailError.ts"
-import { parseSmtpReply, smtpReason } from "./Classification.ts"
-import { isEvery, makeReplyReader, type ReplyReader } from "./ReplyReader.ts"
+import type { Reason } from "../domain/MailError.ts"
+import { makeReplyReader, type ReplyReader } from "./ReplyReader.ts"
+import { type Aftermath, concludeSend, type Fate, refusedRecipients, type SendFailure } from "./SendFate.ts"
 import type { SendOptions, SendPhase, SmtpAccepted, SmtpEnvelope } from "./SmtpDriver.ts"
-
-/** What the package tells about a refused recipient or a failed send. */
-export interface SendFailure {
-  readonly message: string
-  readonly command?: string | undefined
-  readonly syscall?: string | undefined
-  readonly response?: string | undefined
-  readonly recipient?: string | undefined
-  readonly rejectedErrors?: ReadonlyArray<SendFailure> | undefined
-}
 
 export interface SendRequest {
   readonly from: string
@@ -57,14 +38,6 @@ export interface Session {
 export interface SessionListener {
   readonly data: (chunk: Uint8Array) => void
   readonly changed: () => void
-}
-
-/** How a send left the session: as new, in need of RSET, or in a state nobody knows. */
-export type Aftermath = "clean" | "reset" | "broken"
-
-export interface Sent {
-  readonly result: Effect.Effect<SmtpAccepted, Reason>
-  readonly aftermath: Aftermath
 }
 
 /** The package pipes the body into its own stream, which stuffs dots; here that only opens the gate. */
@@ -130,9 +103,9 @@ export const gatedSend = (
       },
       changed: () => attempt.wake()
     })
-    const finish = (sent: Sent) => {
-      settled(sent.aftermath)
-      return sent.result
+    const finish = (fate: Fate) => {
+      settled(fate.aftermath)
+      return fate._tag === "Accepted" ? Effect.succeed(fate.accepted) : Effect.fail(fate.reason)
     }
     return Effect.raceFirst(run(attempt), watch(attempt)).pipe(
       Effect.flatMap(finish),
@@ -258,7 +231,8 @@ const isReady = (attempt: Attempt): boolean => {
   if (isStopped(attempt)) return false
   const expected = attempt.envelope.to.length + 2
   if (attempt.before !== expected || attempt.reader.replies[expected - 1]?.startsWith("354") !== true) return false
-  return attempt.options.allRecipients !== true || refused(attempt).length === 0
+  return attempt.options.allRecipients !== true ||
+    refusedRecipients({ to: attempt.envelope.to, replies: attempt.reader.replies }).length === 0
 }
 
 const turn: Effect.Effect<void> = Effect.callback((resume) => {
@@ -331,141 +305,18 @@ const grace = (attempt: Attempt): Effect.Effect<void> => {
   )
 }
 
-const conclude = (attempt: Attempt): Sent => {
-  if (attempt.phase === "committed") return afterCommit(attempt)
-  return attempt.phase === "body" ? inBody(attempt) : inEnvelope(attempt)
-}
-
-const fail = (reason: Reason, aftermath: Aftermath): Sent => ({ result: Effect.fail(reason), aftermath })
-
-const afterCommit = (attempt: Attempt): Sent => {
-  const answer = attempt.reader.replies[attempt.before]
-  const open = attempt.session.isOpen()
-  if (answer !== undefined && isEvery(answer, "2")) {
-    const out = refused(attempt)
-    const addresses = new Set(out.map(({ address }) => address))
-    return {
-      result: Effect.succeed({
-        accepted: attempt.envelope.to.filter((address) => !addresses.has(address)),
-        refused: out,
-        response: printable(answer)
-      }),
-      aftermath: open ? "clean" : "broken"
-    }
-  }
-  if (answer !== undefined && isEvery(answer, "refusal")) {
-    return fail(reasonOf(answer, "message", attempt), open && !answer.startsWith("421") ? "reset" : "broken")
-  }
-  // all else was with the kernel: if this write failed, the end of the message is still here
-  if (attempt.verdict?.failure?.syscall === "write") {
-    return fail(new ConnectionLost({ detail: attempt.verdict.failure.message, written: false }), "broken")
-  }
-  const detail = answer !== undefined
-    ? `the answer to the message was ${JSON.stringify(printable(answer).slice(0, 200))}`
-    : attempt.expired
-    ? `no answer to the message within ${Duration.format(Duration.millis(attempt.options.answerTimeoutMillis))}`
-    : `the connection was lost before the answer to the message (${cause(attempt)})`
-  return fail(new OutcomeUnknown({ detail }), "broken")
-}
-
-const inBody = (attempt: Attempt): Sent => {
-  const { before, envelope, reader } = attempt
-  const expected = envelope.to.length + 2
-  const goAhead = reader.replies[before - 1] ?? ""
-  if (before !== expected || !goAhead.startsWith("354")) {
-    return fail(
-      violation(`the body was asked for with ${JSON.stringify(goAhead)}, reply ${before} of ${expected}`),
-      "broken"
-    )
-  }
-  const out = refused(attempt)
-  if (attempt.options.allRecipients === true && out.length > 0) {
-    return fail(new RecipientsRejected({ recipients: out }), "broken")
-  }
-  const early = reader.replies[before]
-  if (early !== undefined) {
-    return isEvery(early, "refusal")
-      ? fail(reasonOf(early, "message", attempt), "broken")
-      : fail(violation(`an answer before the end of the message: ${JSON.stringify(early.slice(0, 200))}`), "broken")
-  }
-  if (attempt.expired) return fail(timedOut("answer", attempt.options.answerTimeoutMillis), "broken")
-  if (attempt.heard && attempt.session.isOpen()) {
-    return fail(violation("octets before the end of the message"), "broken")
-  }
-  return fail(lostBefore(attempt), "broken")
-}
-
-const inEnvelope = (attempt: Attempt): Sent => {
-  const { reader, session, verdict } = attempt
-  const failure = verdict?.failure
-  const open = session.isOpen()
-  // 421 may answer any command and ends the session (RFC 5321 3.8)
-  const closing = reader.replies.findIndex((reply) => reply.startsWith("421"))
-  if (closing !== -1) return fail(reasonOf(reader.replies[closing] ?? "", stepOf(attempt, closing), attempt), "broken")
-  if (failure?.rejectedErrors !== undefined && failure.rejectedErrors.length > 0) {
-    return fail(new RecipientsRejected({ recipients: refused(attempt) }), open ? "reset" : "broken")
-  }
-  if (failure?.response !== undefined) {
-    const command = failure.command ?? ""
-    const step = command.startsWith("MAIL") ? "sender" : command.startsWith("RCPT") ? "recipient" : "message"
-    const clean = open && isEvery(failure.response, "refusal")
-    return fail(reasonOf(failure.response, step, attempt), clean ? "reset" : "broken")
-  }
-  if (attempt.expired) return fail(timedOut("command", attempt.options.commandTimeoutMillis), "broken")
-  return fail(lostBefore(attempt), "broken")
-}
-
-const stepOf = (attempt: Attempt, reply: number): "sender" | "recipient" | "message" =>
-  reply === 0 ? "sender" : reply <= attempt.envelope.to.length ? "recipient" : "message"
-
-const violation = (detail: string): ProtocolViolation => new ProtocolViolation({ detail, written: false })
-
-const timedOut = (wait: "command" | "answer", millis: number): TimedOut =>
-  new TimedOut({ wait, after: Duration.millis(millis), written: false })
-
-const lostBefore = (attempt: Attempt): ConnectionLost => new ConnectionLost({ detail: cause(attempt), written: false })
-
-const cause = (attempt: Attempt): string => attempt.verdict?.failure?.message ?? "closed by the server"
-
-const reasonOf = (response: string, step: "sender" | "recipient" | "message", attempt: Attempt): Reason => {
-  const reply = parseSmtpReply(response)
-  return reply === undefined || !isEvery(response, "refusal")
-    ? violation(`the answer was ${JSON.stringify(response.slice(0, 200))}`)
-    : smtpReason(reply, step, attempt.source.length)
-}
-
-/** The replies to RCPT that are not 2xx, each with its recipient: replies come in the order of the commands. */
-const refused = (attempt: Attempt): ReadonlyArray<RefusedRecipient> =>
-  attempt.envelope.to.flatMap((address, index) => {
-    const response = attempt.reader.replies[index + 1]
-    if (response === undefined || response.startsWith("2")) return []
-    const code = parseSmtpReply(response)?.code
-    return [
-      new RefusedRecipient({
-        address,
-        ...(code === undefined ? {} : { code }),
-        response: printable(response),
-        permanent: code !== undefined && code >= 500
-      })
-    ]
+const conclude = (attempt: Attempt): Fate =>
+  concludeSend({
+    phase: attempt.phase,
+    to: attempt.envelope.to,
+    size: attempt.source.length,
+    replies: attempt.reader.replies,
+    before: attempt.before,
+    heard: attempt.heard,
+    expired: attempt.expired,
+    isOpen: attempt.session.isOpen(),
+    failure: attempt.verdict?.failure,
+    allRecipients: attempt.options.allRecipients === true,
+    commandTimeoutMillis: attempt.options.commandTimeoutMillis,
+    answerTimeoutMillis: attempt.options.answerTimeoutMillis
   })
-
-/** Reply text has no charset; most servers write UTF-8 where they write more than ASCII. */
-const printable = (response: string): string => {
-  const utf8 = Buffer.from(response, "latin1").toString("utf8")
-  return utf8.includes("\uFFFD") ? response : utf8
-}
-
-// Addresses of the transport.
-
-/** Refuses what could end or split a command: white space, control characters, angle brackets (RFC 5321 4.1.2). */
-export const checkEnvelope = (envelope: SmtpEnvelope): InvalidInput | undefined => {
-  if (envelope.to.length === 0) return new InvalidInput({ field: "to", problem: "a message needs a recipient" })
-  // eslint-disable-next-line no-control-regex -- these are what is looked for
-  const bad = /[\s\x00-\x1f\x7f<>]/
-  if (bad.test(envelope.from)) return new InvalidInput({ field: "from", problem: notAnAddress(envelope.from) })
-  const to = envelope.to.find((address) => address === "" || bad.test(address))
-  return to === undefined ? undefined : new InvalidInput({ field: "to", problem: notAnAddress(to) })
-}
-
-const notAnAddress = (address: string): string => `${JSON.stringify(address)} is not an address`

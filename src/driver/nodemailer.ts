@@ -15,14 +15,25 @@ import type { MimeNodeAddress } from "nodemailer/lib/mime-node"
 import { encode as quotedEncode, wrap as quotedWrap } from "nodemailer/lib/qp"
 import SMTPConnection, { type SMTPConnectionCustomAuthContext } from "nodemailer/lib/smtp-connection"
 import { type Endpoint, portOf } from "../domain/AccountConfig.ts"
-import type { Credentials } from "../domain/Credentials.ts"
-import { ConnectionLost, InvalidInput, type Reason, TimedOut, TooLarge, Unsupported } from "../domain/MailError.ts"
-import { connectFailure, parseSmtpReply, smtpReason, type SmtpStep } from "./Classification.ts"
+import type { AccessToken, Credentials } from "../domain/Credentials.ts"
+import { ConnectionLost, InvalidInput, type Reason, TimedOut, Unsupported } from "../domain/MailError.ts"
 import { type DraftFields, draftFields, type Group, type Mailbox } from "./DraftFields.ts"
-import { type Aftermath, checkEnvelope, gatedSend, type Session, type SessionListener } from "./GatedSend.ts"
+import { gatedSend, type Session, type SessionListener } from "./GatedSend.ts"
 import { canonical } from "./LineEnds.ts"
 import { type Composed, MessageComposer } from "./MessageComposer.ts"
+import { type Aftermath, checkEnvelope } from "./SendFate.ts"
 import { type SmtpConnection, type SmtpConnectOptions, SmtpDriver } from "./SmtpDriver.ts"
+import {
+  bearerMessage,
+  checkOffer,
+  chooseMechanism,
+  connectReason,
+  type Failure,
+  maxSizeOf,
+  type Progress,
+  readCapabilities,
+  withoutSecret
+} from "./SmtpHandshake.ts"
 
 /** How long a connection that ends well waits for the answer to QUIT. */
 export const quitTimeoutMillis = 1000
@@ -66,14 +77,6 @@ interface Wire {
   after: Aftermath
   busy: boolean
   sent: number
-}
-
-interface Failure {
-  readonly message: string
-  readonly code?: string | undefined
-  readonly originalCode?: string | undefined
-  readonly command?: string | undefined
-  readonly response?: string | undefined
 }
 
 const openWire = ({ connectTimeoutMillis, credentials, endpoint }: SmtpConnectOptions): Wire => {
@@ -193,20 +196,11 @@ const greet = (wire: Wire): Effect.Effect<void, Reason> =>
       wire.step = "greeting"
       return call(wire, (done) => wire.smtp.connect(done))
     })),
-    Effect.mapError((failure) => connectReason(wire, failure)),
+    Effect.mapError((failure) => connectReason(failure, progress(wire))),
     Effect.andThen(Effect.sync(() => {
       wire.capabilities = readCapabilities(String(wire.smtp.lastServerResponse))
       wire.step = "login"
     }))
-  )
-
-/** The extensions of an EHLO reply (RFC 5321 4.1.1.1) with their parameters, in upper case. */
-const readCapabilities = (response: string): ReadonlyMap<string, string> =>
-  new Map(
-    response.split(/\r?\n/).slice(1).map((line) => {
-      const [, name = "", parameters = ""] = /^\d{3}[ -]\s*([^\s=]+)[\s=]*(.*)$/.exec(line) ?? []
-      return [name.toUpperCase(), parameters.trim().toUpperCase()]
-    })
   )
 
 const bearer = "BEARER"
@@ -216,97 +210,39 @@ const login = (wire: Wire, credentials: Credentials): Effect.Effect<void, Reason
     if (wire.endpoint.security !== "none" && !wire.smtp.secure) {
       return Effect.fail(new Unsupported({ capability: "STARTTLS", detail: "the wire is not encrypted" }))
     }
-    const offered = wire.capabilities.get("AUTH")
-    if (offered === undefined) {
-      return Effect.fail(new Unsupported({ capability: "AUTH", detail: "the server offers no login on this wire" }))
-    }
-    const mechanism = offered.split(/[\s=]+/)
-    const usable = mechanisms[credentials._tag].find((name) => mechanism.includes(name))
-    if (usable === undefined) {
-      const wanted = mechanisms[credentials._tag].join(", ")
-      return Effect.fail(new Unsupported({ capability: "AUTH", detail: `${wanted} wanted, ${offered} offered` }))
-    }
+    const mechanism = chooseMechanism(wire.capabilities, credentials)
+    if (typeof mechanism !== "string") return Effect.fail(mechanism)
     const auth = credentials._tag === "AccessToken"
       ? { method: bearer, user: credentials.user }
-      : { method: usable, user: credentials.user, pass: Redacted.value(credentials.password) }
+      : { method: mechanism, user: credentials.user, pass: Redacted.value(credentials.password) }
     return Effect.mapError(
       call(wire, (done) => wire.smtp.login(auth, done)),
-      (failure) => connectReason(wire, withoutSecret(failure, credentials))
+      (failure) => connectReason(withoutSecret(failure, credentials), progress(wire))
     )
   })
 
-/** In the order in which they are taken. */
-const mechanisms = {
-  Password: ["PLAIN", "LOGIN", "CRAM-MD5"],
-  AccessToken: ["XOAUTH2", "OAUTHBEARER"]
-} as const
-
-/** XOAUTH2 (the providers' own) or OAUTHBEARER (RFC 7628); both answer a refused token with a challenge first. */
+/** Sends the token; a refused one is answered with a challenge first, which wants an empty reply (RFC 7628 3.2.3). */
 const authenticateBearer =
-  ({ host, port = 587 }: Endpoint, { token, user }: Extract<Credentials, { readonly _tag: "AccessToken" }>) =>
-  (context: SMTPConnectionCustomAuthContext): void => {
-    const isStandard = !context.authMethods.includes("XOAUTH2")
-    const secret = `auth=Bearer ${Redacted.value(token)}`
-    const initial = isStandard
-      // RFC 5801 4: "=" and "," of a name are written as =3D and =2C
-      ? `n,a=${user.replace(/=/g, "=3D").replace(/,/g, "=2C")},\x01host=${host}\x01port=${port}\x01${secret}\x01\x01`
-      : `user=${user}\x01${secret}\x01\x01`
-    const name = isStandard ? "OAUTHBEARER" : "XOAUTH2"
-    context.sendCommand(`AUTH ${name} ${Buffer.from(initial).toString("base64")}`, (_, reply) => {
-      if (reply.status === 235) return context.resolve()
-      if (reply.status !== 334) return context.reject(new Error("login refused"))
-      context.sendCommand(
-        isStandard ? "AQ==" : "",
-        (_, last) => last.status === 235 ? context.resolve() : context.reject(new Error("login refused"))
-      )
+  (endpoint: Endpoint, credentials: AccessToken) => (context: SMTPConnectionCustomAuthContext) => {
+    const mechanism = context.authMethods.includes("XOAUTH2") ? "XOAUTH2" : "OAUTHBEARER"
+    const message = Buffer.from(bearerMessage(mechanism, endpoint, portOf("smtp", endpoint), credentials)).toString(
+      "base64"
+    )
+    const conclude = (status: number) => status === 235 ? context.resolve() : context.reject("login refused")
+    context.sendCommand(`AUTH ${mechanism} ${message}`, (_, reply) => {
+      if (reply.status !== 334) return conclude(reply.status)
+      context.sendCommand(mechanism === "XOAUTH2" ? "" : "AQ==", (_, last) => conclude(last.status))
     })
   }
 
-/** A server may repeat what it was given; none of it may reach an error. */
-const withoutSecret = (failure: Failure, credentials: Credentials): Failure => {
-  const secret = Redacted.value(credentials._tag === "Password" ? credentials.password : credentials.token)
-  const forms = [
-    `\0${credentials.user}\0${secret}`,
-    `user=${credentials.user}\x01auth=Bearer ${secret}\x01\x01`,
-    secret
-  ].flatMap((form) => [Buffer.from(form).toString("base64"), form])
-  const hide = (text: string) => forms.reduce((text, form) => text.replaceAll(form, "<redacted>"), text)
-  return {
-    ...failure,
-    code: failure.code,
-    originalCode: failure.originalCode,
-    command: failure.command,
-    message: hide(failure.message),
-    response: failure.response === undefined ? undefined : hide(failure.response)
-  }
-}
-
-const connectReason = (wire: Wire, failure: Failure): Reason => {
-  const { host } = wire.endpoint
-  const reply = failure.response === undefined ? undefined : parseSmtpReply(failure.response)
-  const command = failure.command ?? ""
-  if (reply !== undefined) {
-    const step: SmtpStep = command.startsWith("AUTH") || wire.step === "login"
-      ? "login"
-      : command === "STARTTLS"
-      ? "starttls"
-      : /^(?:EHLO|HELO)$/.test(command)
-      ? "ehlo"
-      : "greeting"
-    if (step === "starttls" && reply.code >= 500) {
-      return new Unsupported({ capability: "STARTTLS", detail: reply.text })
-    }
-    return smtpReason(reply, step)
-  }
-  const step = failure.code === "ETLS" || wire.smtp.upgrading === true ? "tls" : wire.step
-  // nodemailer's own codes say less than its words; a code of Node stands behind them where there is one
-  const code = failure.originalCode ??
-    (/^E(?:CONNECTION|SOCKET|PROTOCOL|TLS|AUTH)$/.test(failure.code ?? "") ? undefined : failure.code)
-  return connectFailure({ host, port: wire.port }, { code, message: failure.message }, step)
-}
+const progress = (wire: Wire): Progress => ({
+  host: wire.endpoint.host,
+  port: wire.port,
+  step: wire.step,
+  isUpgrading: wire.smtp.upgrading === true
+})
 
 const connection = (wire: Wire): SmtpConnection => {
-  const maxSize = Number(wire.capabilities.get("SIZE")) || undefined
   const socket = socketOf(wire)
   socket.prependListener("data", (chunk: Uint8Array) => wire.listener?.data(chunk))
   socket.on("end", () => wire.listener?.changed())
@@ -333,11 +269,11 @@ const connection = (wire: Wire): SmtpConnection => {
   return {
     isUsable: () => wire.after !== "broken" && isOpen(wire),
     closed: Deferred.await(wire.closed),
-    maxSize,
+    maxSize: maxSizeOf(wire.capabilities),
     sent: () => wire.sent,
     send: (envelope, source, options) =>
       oneAtATime.withPermit(Effect.suspend(() => {
-        const invalid = checkEnvelope(envelope) ?? checkOffer(wire, envelope, source, maxSize)
+        const invalid = checkEnvelope(envelope) ?? checkOffer(wire.capabilities, envelope, source.length)
         if (invalid !== undefined) return Effect.fail(invalid)
         if (wire.after === "broken" || !isOpen(wire)) return Effect.fail(unusable())
         wire.busy = true
@@ -350,24 +286,6 @@ const connection = (wire: Wire): SmtpConnection => {
         )
       }))
   }
-}
-
-const checkOffer = (
-  wire: Wire,
-  { from, to }: { readonly from: string; readonly to: ReadonlyArray<string> },
-  source: Uint8Array,
-  maxSize: number | undefined
-): Reason | undefined => {
-  if (maxSize !== undefined && source.length > maxSize) return new TooLarge({ size: source.length, limit: maxSize })
-  // oxlint-disable-next-line no-control-regex -- all of ASCII is meant
-  const international = [from, ...to].find((address) => !/^[\x00-\x7f]*$/.test(address))
-  if (international !== undefined && !wire.capabilities.has("SMTPUTF8")) {
-    return new Unsupported({
-      capability: "SMTPUTF8",
-      detail: `${international} cannot be written without it (RFC 6531)`
-    })
-  }
-  return undefined
 }
 
 /** After a refusal the server may still hold the envelope of the message before (RFC 5321 4.1.1.5). */
@@ -448,10 +366,11 @@ const write = (fields: DraftFields): Composed => {
   }).compile()
   const chunks: Array<Buffer> = []
   render(message, chunks)
+  if (chunks.at(-1)?.at(-1) !== 0x0a) chunks.push(Buffer.from("\r\n"))
   const envelope = message.getEnvelope()
   const sender = message.getAddresses().sender?.[0]?.address
   return {
-    source: canonical(endWithCrlf(Buffer.concat(chunks))),
+    source: canonical(Buffer.concat(chunks)),
     envelope: { from: sender ?? (envelope.from || ""), to: envelope.to },
     messageId: fields.messageId
   }
@@ -478,6 +397,3 @@ const render = (node: MimeNode, chunks: Array<Buffer>): void => {
     chunks.push(Buffer.from(`\r\n--${node.boundary || ""}--\r\n`))
   }
 }
-
-const endWithCrlf = (octets: Buffer): Buffer =>
-  octets.at(-1) === 0x0a ? octets : Buffer.concat([octets, Buffer.from("\r\n")])
