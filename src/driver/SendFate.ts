@@ -122,7 +122,7 @@ const inEnvelope = (facts: SendFacts): Fate => {
   const { failure, isOpen: open, replies } = facts
   // 421 may answer any command and ends the session (RFC 5321 3.8)
   const closing = replies.findIndex((reply) => reply.startsWith("421"))
-  if (closing !== -1) return fail(reasonOf(replies[closing] ?? "", stepOf(attempt, closing), facts), "broken")
+  if (closing !== -1) return fail(reasonOf(replies[closing] ?? "", stepOf(facts, closing), facts), "broken")
   if (failure?.rejectedErrors !== undefined && failure.rejectedErrors.length > 0) {
     return fail(new RecipientsRejected({ recipients: refusedRecipients(facts) }), open ? "reset" : "broken")
   }
