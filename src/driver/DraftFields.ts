@@ -115,7 +115,6 @@ const body = (text: string | undefined): string | undefined =>
 
 /** CR, LF and NUL end or break a header field; nothing of ours may hold them. */
 const line = (field: string, text: string): Effect.Effect<string, InvalidInput> => {
-  // eslint-disable-next-line no-control-regex -- these are what is looked for
   const position = text.search(/[\r\n\0]/)
   return position === -1
     ? Effect.succeed(text.toWellFormed())
