@@ -7,8 +7,8 @@
  */
 import { Effect, type Scope } from "effect"
 import { spawn } from "node:child_process"
-import { existsSync, readdirSync, readFileSync } from "node:fs"
-import { chmod, mkdtemp, rm } from "node:fs/promises"
+import { readdirSync, readFileSync } from "node:fs"
+import { chmod, mkdtemp, readFile, rm } from "node:fs/promises"
 import { connect, createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -53,9 +53,9 @@ const signal = (pid: number, name: NodeJS.Signals) => {
   }
 }
 
-const until = async (condition: () => boolean, millis: number): Promise<boolean> => {
+const until = async (condition: () => boolean | Promise<boolean>, millis: number): Promise<boolean> => {
   for (const end = performance.now() + millis; performance.now() < end;) {
-    if (condition()) return true
+    if (await condition()) return true
     await pause(5)
   }
   return condition()
@@ -121,7 +121,7 @@ const isFree = (port: number) =>
 
 /**
  * Ports nobody listens on. They lie below the range the kernel gives to clients, so that no outgoing connection can
- * take one before the server does; another server still can, which shows as an `addressInUse` failure of the start.
+ * take one before the server does; another server still can, which `lostPort` tells after a start has failed.
  */
 export const freePorts = async (count: number): Promise<ReadonlyArray<number>> => {
   const ports = new Set<number>()
@@ -132,7 +132,9 @@ export const freePorts = async (count: number): Promise<ReadonlyArray<number>> =
   return [...ports]
 }
 
-export const addressInUse = (log: string): boolean => /Address already in use/i.test(log)
+/** True if a program ended because another one holds a port it was given. Not every program says so itself. */
+export const lostPort = async (daemon: Daemon, ports: ReadonlyArray<number>): Promise<boolean> =>
+  !daemon.isRunning() && (await Promise.all(ports.map(isFree))).includes(false)
 
 /** The first line a server says to a new connection, or undefined where nobody answers. */
 const firstLine = (port: number): Promise<string | undefined> =>
@@ -158,7 +160,10 @@ export const greeted = async (daemon: Daemon, port: number, expected: string, mi
     const line = await firstLine(port)
     if (line?.includes(expected) === true) {
       // The greeting's own connection must not be counted by a test.
-      await until(() => socketsOf(port).established + socketsOf(port).closing === 0, 1_000)
+      await until(async () => {
+        const { closing, established } = await socketsOf(port)
+        return established + closing === 0
+      }, 1_000)
       return true
     }
     await pause(10)
@@ -174,20 +179,19 @@ export interface SocketCount {
   readonly listening: number
 }
 
-/** What the kernel knows about a port's server side: neither the client's account of it nor the server's. */
-export const socketsOf = (port: number): SocketCount => {
-  const hex = port.toString(16).toUpperCase().padStart(4, "0")
+/**
+ * What the kernel knows about the server's side of these ports on 127.0.0.1: neither the client's account of it nor the
+ * server's. Costs the kernel some milliseconds, which is why it is asked beside the event loop.
+ */
+export const socketsOf = async (...ports: ReadonlyArray<number>): Promise<SocketCount> => {
   const count = { established: 0, closing: 0, listening: 0 }
-  for (const table of ["/proc/net/tcp", "/proc/net/tcp6"]) {
-    if (!existsSync(table)) continue
-    for (const row of readFileSync(table, "latin1").split("\n")) {
-      const [, local, , state] = row.trim().split(/\s+/)
-      if (local?.endsWith(`:${hex}`) !== true) continue
-      // include/net/tcp_states.h: 1 ESTABLISHED, 3 SYN_RECV, 8 CLOSE_WAIT, A LISTEN. The others are the kernel's afterglow.
-      if (state === "01" || state === "03") count.established++
-      if (state === "08") count.closing++
-      if (state === "0A") count.listening++
-    }
+  for (const row of (await readFile("/proc/net/tcp", "latin1")).split("\n").slice(1)) {
+    const [, local = "", , state] = row.trim().split(/\s+/)
+    if (!ports.includes(Number.parseInt(local.slice(local.indexOf(":") + 1), 16))) continue
+    // include/net/tcp_states.h: 1 ESTABLISHED, 3 SYN_RECV, 8 CLOSE_WAIT, A LISTEN. The others are the kernel's afterglow.
+    if (state === "01" || state === "03") count.established++
+    if (state === "08") count.closing++
+    if (state === "0A") count.listening++
   }
   return count
 }

@@ -11,10 +11,10 @@ import { join } from "node:path"
 import { setTimeout as pause } from "node:timers/promises"
 import { missing } from "./available.ts"
 import {
-  addressInUse,
   daemon,
   freePorts,
   greeted,
+  lostPort,
   run,
   selfSigned,
   type SocketCount,
@@ -58,7 +58,7 @@ export interface DovecotServer {
   readonly connections: Effect.Effect<number>
   /** The same, and beside it those the client has closed and the server still holds. */
   readonly sockets: Effect.Effect<SocketCount>
-  /** The most connections seen at one time while the effect runs. Looks every millisecond or so: what is shorter can be missed. */
+  /** The most connections seen at one time while the effect runs. Looks every ten milliseconds or so: what is shorter can be missed. */
   readonly peak: <A, E, R>(
     effect: Effect.Effect<A, E, R>
   ) => Effect.Effect<{ readonly value: A; readonly peak: number }, E, R>
@@ -230,7 +230,7 @@ export const startDovecot = (options: DovecotOptions = {}): Effect.Effect<Doveco
       })
       if (yield* Effect.promise(() => greeted(process, port, `ready ${directory}`))) return { process, port, tlsPort }
       const said = `${process.output()}${yield* log}`
-      return attempt < attempts && addressInUse(said)
+      return attempt < attempts && (yield* Effect.promise(() => lostPort(process, [port, tlsPort])))
         ? undefined
         : yield* Effect.die(new Error(`Dovecot did not start:\n${said}`))
     })
@@ -240,15 +240,8 @@ export const startDovecot = (options: DovecotOptions = {}): Effect.Effect<Doveco
 
     const doveadm = (...args: ReadonlyArray<string>) =>
       Effect.promise(() => run("doveadm", ["-c", join(directory, "dovecot.conf"), ...args]))
-    const sockets = Effect.sync(() => {
-      const plain = socketsOf(port)
-      const tls = certificate === undefined ? { established: 0, closing: 0, listening: 0 } : socketsOf(tlsPort)
-      return {
-        established: plain.established + tls.established,
-        closing: plain.closing + tls.closing,
-        listening: plain.listening + tls.listening
-      }
-    })
+    const ports = certificate === undefined ? [port] : [port, tlsPort]
+    const sockets = Effect.promise(() => socketsOf(...ports))
     const connections = Effect.map(sockets, (count) => count.established)
 
     const server: DovecotServer = {
@@ -268,7 +261,7 @@ export const startDovecot = (options: DovecotOptions = {}): Effect.Effect<Doveco
             Effect.map(connections, (now) => {
               peak = Math.max(peak, now)
             }),
-            Effect.promise(() => pause(1))
+            Effect.promise(() => pause(5))
           )
           return Effect.map(Effect.raceFirst(effect, Effect.forever(look)), (value) => ({ value, peak }))
         }),

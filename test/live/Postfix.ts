@@ -7,10 +7,10 @@ import { Context, Effect, Layer, type Scope } from "effect"
 import { chmod, chown, mkdir, readFile, symlink, utimes, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import {
-  addressInUse,
   daemon,
   freePorts,
   greeted,
+  lostPort,
   run,
   selfSigned,
   type SocketCount,
@@ -195,7 +195,7 @@ export const startPostfix = (
       })
       if (yield* Effect.promise(() => greeted(process, port, `ready ${directory}`))) return { process, port, tlsPort }
       const said = `${process.output()}${yield* log}`
-      return attempt < attempts && addressInUse(said)
+      return attempt < attempts && (yield* Effect.promise(() => lostPort(process, [port, tlsPort])))
         ? undefined
         : yield* Effect.die(new Error(`Postfix did not start:\n${said}`))
     })
@@ -203,15 +203,8 @@ export const startPostfix = (
     for (let attempt = 1; started === undefined; attempt++) started = yield* start(attempt)
     const { port, process, tlsPort } = started
 
-    const sockets = Effect.sync(() => {
-      const plain = socketsOf(port)
-      const tls = certificate === undefined ? { established: 0, closing: 0, listening: 0 } : socketsOf(tlsPort)
-      return {
-        established: plain.established + tls.established,
-        closing: plain.closing + tls.closing,
-        listening: plain.listening + tls.listening
-      }
-    })
+    const ports = certificate === undefined ? [port] : [port, tlsPort]
+    const sockets = Effect.promise(() => socketsOf(...ports))
     const server: PostfixServer = {
       host: "127.0.0.1",
       port,

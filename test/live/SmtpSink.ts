@@ -6,7 +6,7 @@ import { Context, Effect, Layer, type Scope } from "effect"
 import { chmod, mkdir, readdir, readFile, stat } from "node:fs/promises"
 import { userInfo } from "node:os"
 import { join } from "node:path"
-import { addressInUse, daemon, freePorts, greeted, socketsOf, temporaryDirectory } from "./Daemon.ts"
+import { daemon, freePorts, greeted, lostPort, socketsOf, temporaryDirectory } from "./Daemon.ts"
 
 export interface SmtpSinkOptions {
   /** Further options of smtp-sink(1): ["-q", "data"], ["-w", "2"], … */
@@ -79,7 +79,7 @@ export const startSmtpSink = (options: SmtpSinkOptions = {}): Effect.Effect<Smtp
         cwd: directory
       })
       if (yield* Effect.promise(() => greeted(process, port, directory))) return { process, port }
-      return attempt < attempts && addressInUse(process.output())
+      return attempt < attempts && (yield* Effect.promise(() => lostPort(process, [port])))
         ? undefined
         : yield* Effect.die(new Error(`smtp-sink did not start:\n${process.output()}`))
     })
@@ -90,7 +90,7 @@ export const startSmtpSink = (options: SmtpSinkOptions = {}): Effect.Effect<Smtp
       host: "127.0.0.1",
       port,
       pid: process.pid,
-      connections: Effect.sync(() => socketsOf(port).established),
+      connections: Effect.map(Effect.promise(() => socketsOf(port)), (count) => count.established),
       messages: Effect.promise(async () => {
         const files = (await readdir(dumps)).map((name) => join(dumps, name))
         const written = await Promise.all(files.map(async (file) => ({ file, at: (await stat(file)).mtimeMs })))
