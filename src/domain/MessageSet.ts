@@ -21,6 +21,9 @@ export class MessageSet extends Schema.Class<MessageSet>("effect-mail/MessageSet
     return new MessageSet({ mailbox, uidValidity, uids: [...new Set(uids)].sort((a, b) => a - b) })
   }
 
+  /** No messages, of no mailbox. */
+  static readonly empty: MessageSet = new MessageSet({ mailbox: "", uidValidity: 0, uids: [] })
+
   /** The set of the given references. Fails to be one set, and returns undefined, where they span mailboxes. */
   static fromRefs(refs: Iterable<MessageRef>): MessageSet | undefined {
     const groups = MessageSet.group(refs)

@@ -1,0 +1,270 @@
+/**
+ * Changing what a mailbox holds: flags, copies, moves, removal, new messages. What is repeated after a lost connection
+ * follows one rule: what may have taken place is looked for before it is done again, and where it cannot be told, the
+ * caller is told so (`OutcomeUnknown`).
+ */
+import { Effect, Option } from "effect"
+import {
+  ConnectionLost,
+  InvalidInput,
+  MessageNotFound,
+  OutcomeUnknown,
+  ProtocolViolation,
+  type Reason,
+  TimedOut,
+  Unsupported
+} from "../domain/MailError.ts"
+import { MessageRef, MessageSet } from "../domain/MessageSet.ts"
+import type { AppendOptions, CopyResult, FlagChange, ImapConnection } from "../driver/ImapDriver.ts"
+import type { Mailboxes } from "./Mailboxes.ts"
+import type { Operations } from "./Operations.ts"
+
+/** Exactly one of `add`, `remove` and `set`: flags as the server writes them ("\\Seen", "$Forwarded"). */
+export interface FlagOptions {
+  readonly add?: ReadonlyArray<string> | undefined
+  readonly remove?: ReadonlyArray<string> | undefined
+  readonly set?: ReadonlyArray<string> | undefined
+}
+
+export interface RemoveOptions {
+  /** Into the mailbox of special use "trash" (default; what is there already is expunged), or out for ever. */
+  readonly to?: "trash" | "expunge" | undefined
+}
+
+/** Messages sent to a server with one command: its line must not grow without bound. */
+const commandSize = 1_000
+
+export const make = (operations: Operations, mailboxes: Mailboxes) => {
+  const { inMailbox, onConnection, retrying } = operations
+
+  // --- flags
+
+  const flag = (set: MessageSet, options: FlagOptions): Effect.Effect<MessageSet, Reason> =>
+    Effect.flatMap(toChange(options), (change) =>
+      inChunks(set, (chunk) =>
+        retrying("always")(inMailbox(set, (connection) =>
+          Effect.andThen(connection.store(chunk.toRange(), change), present(connection, chunk))))))
+
+  // --- copies
+
+  const copy = (set: MessageSet, to: string): Effect.Effect<Option.Option<MessageSet>, Reason> =>
+    Effect.map(
+      Effect.forEach(set.chunks(commandSize), (chunk) => copyChunk(chunk, to)),
+      (parts) => joined(parts)
+    )
+
+  const copyChunk = (set: MessageSet, to: string) =>
+    retrying("unwritten")(Effect.gen(function*() {
+      const before = yield* onConnection((connection) => mailboxes.statusOn(connection, to))
+      const originals = yield* inMailbox(set, (connection) => connection.fetch(set.toRange(), { envelope: true }))
+      if (originals.length === 0) return yield* missing(set)
+      return yield* inMailbox(set, (connection) => connection.copy(set.toRange(), to)).pipe(
+        Effect.map((result) => landed(to, result)),
+        Effect.catchIf(mayHaveTakenPlace, (reason) =>
+          verify({
+            mailbox: to,
+            uidValidity: before.uidValidity,
+            from: before.uidNext,
+            messageIds: originals.map(({ envelope }) => envelope?.messageId),
+            reason
+          }))
+      )
+    }))
+
+  // --- moves: what has gone from the source is done
+
+  const move = (set: MessageSet, to: string): Effect.Effect<Option.Option<MessageSet>, Reason> =>
+    Effect.map(
+      Effect.forEach(set.chunks(commandSize), (chunk) => moveChunk(chunk, to)),
+      (parts) => joined(parts)
+    )
+
+  const moveChunk = (set: MessageSet, to: string): Effect.Effect<Option.Option<MessageSet>, Reason> =>
+    Effect.suspend(() => {
+      let begun = false
+      return retrying("always")(inMailbox(set, (connection) =>
+        Effect.gen(function*() {
+          const here = yield* present(connection, set)
+          if (here.isEmpty) return begun ? Option.none() : yield* missing(set)
+          const complete = !begun
+          begun = true
+          const result = yield* moveOn(connection, here, to)
+          // a repetition knows only of those it moved itself
+          return complete ? landed(to, result) : Option.none()
+        })))
+    })
+
+  const moveOn = (connection: ImapConnection, set: MessageSet, to: string): Effect.Effect<CopyResult, Reason> => {
+    const { capabilities } = connection
+    if (capabilities.has("MOVE") || capabilities.has("IMAP4REV2")) return connection.move(set.toRange(), to)
+    if (!capabilities.has("UIDPLUS")) {
+      return Effect.fail(
+        new Unsupported({ capability: "MOVE", detail: "without MOVE and UIDPLUS other messages could be expunged too" })
+      )
+    }
+    return Effect.tap(
+      Effect.catchIf(connection.copy(set.toRange(), to), mayHaveTakenPlace, (reason) => Effect.fail(unknown(reason))),
+      () => connection.expunge(set.toRange())
+    )
+  }
+
+  // --- removal
+
+  const remove = (set: MessageSet, options?: RemoveOptions): Effect.Effect<MessageSet, Reason> =>
+    Effect.gen(function*() {
+      const trash = options?.to === "expunge" ? Option.none() : yield* mailboxes.bySpecialUse("trash")
+      if (Option.isNone(trash) && options?.to !== "expunge") {
+        return yield* new Unsupported({
+          capability: "SPECIAL-USE",
+          detail: "no mailbox is marked as trash; use { to: \"expunge\" } to remove for ever, or move()"
+        })
+      }
+      if (Option.isNone(trash) || trash.value.path === set.mailbox) return yield* expunge(set)
+      yield* move(set, trash.value.path)
+      return set
+    })
+
+  const expunge = (set: MessageSet): Effect.Effect<MessageSet, Reason> =>
+    inChunks(set, (chunk) =>
+      Effect.suspend(() => {
+        let removing = chunk.with([])
+        return retrying("always")(inMailbox(set, (connection) =>
+          Effect.gen(function*() {
+            const here = yield* present(connection, chunk)
+            if (removing.isEmpty && here.isEmpty) return here
+            removing = removing.union(here)
+            if (!here.isEmpty) yield* connection.expunge(here.toRange())
+            return removing
+          })))
+      }))
+
+  // --- new messages
+
+  const append = (
+    mailbox: string,
+    source: Uint8Array,
+    messageId: string | undefined,
+    options: AppendOptions
+  ): Effect.Effect<Option.Option<MessageRef>, Reason> =>
+    retrying("unwritten")(Effect.gen(function*() {
+      const before = messageId === undefined
+        ? undefined
+        : yield* onConnection((connection) => mailboxes.statusOn(connection, mailbox))
+      return yield* onConnection((connection) => connection.append(mailbox, source, options)).pipe(
+        Effect.map((place) => Option.map(Option.fromUndefinedOr(place), (at) => new MessageRef({ mailbox, ...at }))),
+        Effect.catchIf(mayHaveTakenPlace, (reason) =>
+          before === undefined ? Effect.fail(unknown(reason)) : Effect.map(
+            verify({
+              mailbox,
+              uidValidity: before.uidValidity,
+              from: before.uidNext,
+              messageIds: [messageId],
+              reason
+            }),
+            Option.flatMap((set) => Option.fromUndefinedOr(set.refs[0]))
+          ))
+      )
+    }))
+
+  /**
+   * After a command whose answer was lost: all of these messages are in the mailbox now (it took place), none is (it did
+   * not: the reason, as unwritten, may be retried), or it cannot be told.
+   */
+  const verify = (looked: {
+    readonly mailbox: string
+    readonly uidValidity: number
+    readonly from: number
+    readonly messageIds: ReadonlyArray<string | undefined>
+    readonly reason: Reason
+  }): Effect.Effect<Option.Option<MessageSet>, Reason> =>
+    retrying("always")(inMailbox(looked, (connection) =>
+      Effect.forEach(looked.messageIds, (messageId) =>
+        messageId === undefined ? Effect.undefined : Effect.map(
+          connection.search({
+            _tag: "And",
+            keys: [
+              { _tag: "Sequence", uid: true, range: `${looked.from}:*` },
+              { _tag: "Header", name: "Message-ID", value: messageId }
+            ]
+          }),
+          // "n:*" always names the last message too, RFC 9051 9 (seq-range)
+          (uids) => uids.filter((uid) => uid >= looked.from)[0]
+        )))).pipe(
+          Effect.mapError(() => unknown(looked.reason)),
+          Effect.flatMap((uids) => {
+            const found = uids.filter((uid) => uid !== undefined)
+            if (found.length === looked.messageIds.length) {
+              return Effect.succeedSome(MessageSet.of(looked.mailbox, looked.uidValidity, found))
+            }
+            const tellable = looked.messageIds.every((messageId) => messageId !== undefined)
+            return Effect.fail(found.length === 0 && tellable ? unwritten(looked.reason) : unknown(looked.reason))
+          })
+        )
+
+  return { flag, copy, move, remove, append }
+}
+
+export type Changing = ReturnType<typeof make>
+
+const toChange = ({ add, remove, set }: FlagOptions): Effect.Effect<FlagChange, InvalidInput> => {
+  const changes: Array<FlagChange> = []
+  if (add !== undefined) changes.push({ mode: "add", flags: add })
+  if (remove !== undefined) changes.push({ mode: "remove", flags: remove })
+  if (set !== undefined) changes.push({ mode: "set", flags: set })
+  const [change, ...others] = changes
+  if (change === undefined || others.length > 0) {
+    return Effect.fail(new InvalidInput({ field: "flags", problem: "give one of add, remove and set" }))
+  }
+  // a flag is an atom, with a backslash in front for the system's own (RFC 9051 9, flag)
+  const odd = change.flags.find((flag) => !/^\\?[^\s(){%*"\\\]\x00-\x1f\x7f-\uffff]+$/.test(flag))
+  return odd === undefined
+    ? Effect.succeed(change)
+    : Effect.fail(new InvalidInput({ field: "flags", problem: `${JSON.stringify(odd)} is no flag` }))
+}
+
+/** Which of the messages are there: a server passes over UIDs that are not, without a word. */
+const present = (connection: ImapConnection, set: MessageSet): Effect.Effect<MessageSet, Reason> =>
+  Effect.map(
+    connection.search({ _tag: "Sequence", uid: true, range: set.toRange() }),
+    (uids) => set.with(uids.filter((uid) => set.has(uid)))
+  )
+
+const missing = (set: MessageSet) => Effect.fail(new MessageNotFound({ mailbox: set.mailbox, uids: [...set.uids] }))
+
+/** Applies a change chunk by chunk; of those asked for none may be there. */
+const inChunks = (
+  set: MessageSet,
+  change: (chunk: MessageSet) => Effect.Effect<MessageSet, Reason>
+): Effect.Effect<MessageSet, Reason> =>
+  Effect.flatMap(Effect.forEach(set.chunks(commandSize), change), (parts) => {
+    const changed = set.with(parts.flatMap(({ uids }) => uids))
+    return changed.isEmpty && !set.isEmpty ? missing(set) : Effect.succeed(changed)
+  })
+
+const landed = (mailbox: string, result: CopyResult): Option.Option<MessageSet> =>
+  result === undefined
+    ? Option.none()
+    : Option.some(MessageSet.of(mailbox, result.uidValidity, result.uids.values()))
+
+const joined = (parts: ReadonlyArray<Option.Option<MessageSet>>): Option.Option<MessageSet> =>
+  Option.map(Option.all(parts), ([first, ...others]) =>
+    others.reduce((set, other) => set.union(other), first ?? MessageSet.of("", 0, [])))
+
+/** The command may have reached the server, and its answer did not reach us. */
+const mayHaveTakenPlace = (reason: Reason): boolean => "written" in reason && reason.written
+
+const unknown = (reason: Reason): OutcomeUnknown => new OutcomeUnknown({ detail: reason.message })
+
+/** The same reason, of a command that is known not to have taken place. */
+const unwritten = (reason: Reason): Reason => {
+  switch (reason._tag) {
+    case "ConnectionLost":
+      return new ConnectionLost({ detail: reason.detail, written: false })
+    case "ProtocolViolation":
+      return new ProtocolViolation({ detail: reason.detail, written: false })
+    case "TimedOut":
+      return new TimedOut({ wait: reason.wait, after: reason.after, written: false })
+    default:
+      return reason
+  }
+}

@@ -1,0 +1,57 @@
+/**
+ * An account's configuration from Effect's `Config`. By environment variables:
+ *
+ *   MAIL_USER, MAIL_PASSWORD     login; or MAIL_TOKEN for an OAuth2 access token
+ *   MAIL_HOST                    host of both servers, unless told apart:
+ *   MAIL_IMAP_HOST, MAIL_IMAP_PORT, MAIL_IMAP_SECURITY    "tls" (default), "starttls" or "none"
+ *   MAIL_SMTP_HOST, MAIL_SMTP_PORT, MAIL_SMTP_SECURITY    likewise
+ *   MAIL_NAME                    name of the account; default: the user
+ *   MAIL_ADDRESS                 sender of drafts that name none
+ *   MAIL_IMAP_CONNECTIONS, MAIL_SMTP_CONNECTIONS          hard caps; defaults in `Limits.defaults`
+ */
+import { Config, Effect, Option } from "effect"
+import { AccountConfig, Endpoint, Security } from "../domain/AccountConfig.ts"
+import { AccessToken, Password } from "../domain/Credentials.ts"
+import { Limits } from "../domain/Limits.ts"
+
+const text = (name: string) => Config.option(Config.NonEmptyString(name))
+const secret = (name: string) => Config.option(Config.schema(Password.fields.password, name))
+const count = (name: string) => Config.option(Config.Int(name))
+
+const endpoint = Effect.fnUntraced(function*(protocol: "IMAP" | "SMTP", host: Option.Option<string>) {
+  const own = yield* text(`MAIL_${protocol}_HOST`)
+  const port = yield* Config.option(Config.Port(`MAIL_${protocol}_PORT`))
+  const security = yield* Config.schema(Security, `MAIL_${protocol}_SECURITY`).pipe(Config.withDefault("tls"))
+  return Option.map(
+    Option.orElse(own, () => host),
+    (host) => new Endpoint({ host, security, ...present("port", port) })
+  )
+})
+
+/** The account that the environment describes. Fails with a `ConfigError` that names the variable. */
+export const config: Effect.Effect<AccountConfig, Config.ConfigError> = Effect.gen(function*() {
+  const host = yield* text("MAIL_HOST")
+  const imap = yield* endpoint("IMAP", host)
+  const smtp = yield* endpoint("SMTP", host)
+  // without any host this fails, and says which variable it wanted
+  if (Option.isNone(imap) && Option.isNone(smtp)) yield* Config.NonEmptyString("MAIL_HOST")
+  const user = yield* Config.NonEmptyString("MAIL_USER")
+  const token = yield* secret("MAIL_TOKEN")
+  const credentials = Option.isSome(token)
+    ? new AccessToken({ user, token: token.value })
+    : new Password({ user, password: yield* Config.schema(Password.fields.password, "MAIL_PASSWORD") })
+  return new AccountConfig({
+    name: Option.getOrElse(yield* text("MAIL_NAME"), () => user),
+    credentials,
+    ...present("imap", imap),
+    ...present("smtp", smtp),
+    ...present("address", yield* text("MAIL_ADDRESS")),
+    limits: new Limits({
+      ...present("imapConnections", yield* count("MAIL_IMAP_CONNECTIONS")),
+      ...present("smtpConnections", yield* count("MAIL_SMTP_CONNECTIONS"))
+    })
+  })
+})
+
+const present = <const Key extends string, A>(key: Key, value: Option.Option<A>): { readonly [K in Key]?: A } =>
+  Option.isSome(value) ? { [key]: value.value } as { readonly [K in Key]: A } : {} // a computed key has the type string

@@ -1,0 +1,287 @@
+/**
+ * One mail account, as a program uses it: IMAP and SMTP operations as Effects and Streams, over few connections that
+ * many fibers share. The account opens connections when they are needed and closes them with its scope; how many, in
+ * whose turn, and what is repeated, is decided underneath.
+ */
+import { type Config, Context, Effect, Layer, Option, Stream } from "effect"
+import type { AccountConfig } from "../domain/AccountConfig.ts"
+import { Agent } from "../domain/Agent.ts"
+import { Draft } from "../domain/Draft.ts"
+import type { Envelope } from "../domain/Envelope.ts"
+import type { Fetched, FetchItems } from "../domain/Fetch.ts"
+import type { Mailbox, MailboxStatus, Quota } from "../domain/Mailbox.ts"
+import { InvalidInput, MailError, type Reason } from "../domain/MailError.ts"
+import type { Message } from "../domain/Message.ts"
+import { type MessageRef, MessageSet, type Messages, toSets } from "../domain/MessageSet.ts"
+import { Query } from "../domain/Query.ts"
+import type { Receipt } from "../domain/Receipt.ts"
+import * as imapflow from "../driver/imapflow.ts"
+import type { ImapDriver } from "../driver/ImapDriver.ts"
+import * as mailparser from "../driver/mailparser.ts"
+import { MessageComposer } from "../driver/MessageComposer.ts"
+import { MessageParser } from "../driver/MessageParser.ts"
+import * as nodemailer from "../driver/nodemailer.ts"
+import type { SmtpDriver } from "../driver/SmtpDriver.ts"
+import type { GovernorStats } from "../governor/Governor.ts"
+import { RetryPolicy } from "../governor/RetryPolicy.ts"
+import * as Environment from "./Environment.ts"
+import * as Changing from "./Changing.ts"
+import type { FlagOptions, RemoveOptions } from "./Changing.ts"
+import * as Mailboxes from "./Mailboxes.ts"
+import type { ListOptions } from "./Mailboxes.ts"
+import * as Operations from "./Operations.ts"
+import * as Reading from "./Reading.ts"
+import type { BatchOptions, EnvelopeOptions } from "./Reading.ts"
+import * as Sending from "./Sending.ts"
+import type { SendingOptions } from "./Sending.ts"
+
+/** How an account behaves, beside its configuration. */
+export interface AccountOptions {
+  /** When what is repeated; whatever it says, nothing unsafe is repeated. Default: `RetryPolicy.default`. */
+  readonly retry?: RetryPolicy | undefined
+}
+
+export interface AppendOptions {
+  /** Flags of the new message, e.g. "\\Seen". */
+  readonly flags?: ReadonlyArray<string> | undefined
+  /** The internal date; default: the server's time. */
+  readonly internalDate?: Date | undefined
+}
+
+/** What the account has open and who waits, IMAP and SMTP apart. */
+export interface AccountStats {
+  readonly imap: GovernorStats
+  readonly smtp: GovernorStats
+}
+
+/**
+ * A mail account. Every operation fails with `MailError`, whose reason says why; every stream may be consumed while
+ * other operations of the same account run, with any cap.
+ *
+ * **Lifetime** The service lives as long as the layer's scope. Interrupting an operation takes it out of the queue, or
+ * discards the connection it was running on.
+ */
+export class MailAccount extends Context.Service<MailAccount, {
+  /** The account's name, as configured. */
+  readonly name: string
+  /** Capabilities of the IMAP server after login, upper case. */
+  readonly capabilities: Effect.Effect<ReadonlySet<string>, MailError>
+
+  /** All mailboxes, with their special use and subscription; with `{ status: true }` also their counters. */
+  readonly mailboxes: (options?: ListOptions) => Effect.Effect<ReadonlyArray<Mailbox>, MailError>
+  /** Counters of one mailbox. Fails with `MailboxNotFound`. */
+  readonly status: (mailbox: string) => Effect.Effect<MailboxStatus, MailError>
+  /** Creates a mailbox; done if it is there already. */
+  readonly createMailbox: (mailbox: string) => Effect.Effect<void, MailError>
+  /** Renames a mailbox and those below it. Fails with `MailboxNotFound`, or `Rejected` if the new name is taken. */
+  readonly renameMailbox: (from: string, to: string) => Effect.Effect<void, MailError>
+  /** Deletes a mailbox with its messages; done if it is not there. */
+  readonly deleteMailbox: (mailbox: string) => Effect.Effect<void, MailError>
+  readonly subscribe: (mailbox: string) => Effect.Effect<void, MailError>
+  readonly unsubscribe: (mailbox: string) => Effect.Effect<void, MailError>
+  /** Quota that counts for a mailbox (default: INBOX); none where the server keeps none. */
+  readonly quota: (mailbox?: string) => Effect.Effect<Option.Option<Quota>, MailError>
+
+  /** Which messages match. Fails with `InvalidInput` for a query no server can be asked, `MailboxNotFound`. */
+  readonly search: (query: Query) => Effect.Effect<MessageSet, MailError>
+  /** Messages at a glance, in order of UID. */
+  readonly envelopes: (messages: Query | Messages, options?: EnvelopeOptions) => Stream.Stream<Envelope, MailError>
+  /**
+   * Exactly the items asked for, of each message, in order of UID. Messages are fetched in chunks on as many
+   * connections as are free, ahead of the consumer within `limits.batchBytes`; none is held while the consumer works.
+   */
+  readonly fetch: <const Items extends FetchItems>(
+    messages: Query | Messages,
+    items: Items,
+    options?: BatchOptions
+  ) => Stream.Stream<Fetched<Items>, MailError>
+  /** Messages, fetched and parsed. A malformed message is parsed as far as it goes; it never fails the stream. */
+  readonly messages: (messages: Query | Messages, options?: BatchOptions) => Stream.Stream<Message, MailError>
+  /** One message, fetched and parsed. Concurrent calls share a command. Fails with `MessageNotFound`, `MailboxChanged`. */
+  readonly message: (ref: MessageRef) => Effect.Effect<Message, MailError>
+  /** The octets of a message as stored, page by page. */
+  readonly source: (ref: MessageRef) => Stream.Stream<Uint8Array, MailError>
+  /** The decoded octets of one part, page by page; `part` is a section number of the structure, e.g. "2" or "1.2". */
+  readonly attachment: (ref: MessageRef, part: string) => Stream.Stream<Uint8Array, MailError>
+
+  /** Changes flags. Answers those of the messages that are there; fails with `MessageNotFound` if none is. */
+  readonly flag: (messages: Messages, change: FlagOptions) => Effect.Effect<MessageSet, MailError>
+  /** Copies messages. Answers where they are in the target, where the server tells (UIDPLUS). */
+  readonly copy: (messages: Messages, to: string) => Effect.Effect<Option.Option<MessageSet>, MailError>
+  /** Moves messages; other messages are never touched. Answers where they are in the target, where the server tells. */
+  readonly move: (messages: Messages, to: string) => Effect.Effect<Option.Option<MessageSet>, MailError>
+  /** Removes messages: into the trash, or for ever. Answers those that were there. Other messages are never touched. */
+  readonly remove: (messages: Messages, options?: RemoveOptions) => Effect.Effect<MessageSet, MailError>
+  /** Files a message. Answers its place, where the server tells. Fails with `QuotaExceeded`, `TooLarge`, `MailboxNotFound`. */
+  readonly append: (
+    mailbox: string,
+    message: Draft | Uint8Array,
+    options?: AppendOptions
+  ) => Effect.Effect<Option.Option<MessageRef>, MailError>
+
+  /**
+   * Sends a message, at most once. Fails with `OutcomeUnknown` where nobody can know whether the server took it; after
+   * any other reason it has not. Refused recipients, unless all are, are part of the receipt.
+   */
+  readonly send: (draft: Draft, options?: SendingOptions) => Effect.Effect<Receipt, MailError>
+
+  readonly stats: Effect.Effect<AccountStats>
+}>()("effect-mail/account/MailAccount") {
+  /** An account with the library's own drivers. Nothing is opened until it is needed. */
+  static readonly layer = (config: AccountConfig, options?: AccountOptions): Layer.Layer<MailAccount> =>
+    this.layerNoDeps(config, options).pipe(Layer.provide([imapflow.layer, nodemailer.layerSmtp]))
+
+  /** The same, with its configuration from a `Config`, e.g. `Config.schema(AccountConfig, "account")`. */
+  static readonly layerConfig = (
+    config: Config.Config<AccountConfig>,
+    options?: AccountOptions
+  ): Layer.Layer<MailAccount, Config.ConfigError> =>
+    Layer.unwrap(Effect.map(config, (config) => this.layer(config, options)))
+
+  /** The same, configured by the environment variables that `account/Environment.ts` lists. */
+  static readonly layerFromEnv: Layer.Layer<MailAccount, Config.ConfigError> = Layer.unwrap(
+    Effect.map(Environment.config, (config) => MailAccount.layer(config))
+  )
+
+  /** An account whose drivers come from the environment: another implementation, or `MemoryMail` in a test. */
+  static readonly layerNoDeps = (
+    config: AccountConfig,
+    options?: AccountOptions
+  ): Layer.Layer<MailAccount, never, ImapDriver | SmtpDriver> =>
+    Layer.effect(this, make(config, options)).pipe(Layer.provide([mailparser.layer, nodemailer.layerComposer]))
+}
+
+const make = Effect.fnUntraced(function*(config: AccountConfig, options?: AccountOptions) {
+  const operations = yield* Operations.make(config, options?.retry ?? RetryPolicy.default)
+  const mailboxes = yield* Mailboxes.make(operations)
+  const reading = Reading.make(operations, yield* MessageParser)
+  const changing = Changing.make(operations, mailboxes)
+  const sending = Sending.make(operations, yield* MessageComposer)
+
+  const toMailError = (operation: string, mailbox: string | undefined) => (reason: Reason) =>
+    new MailError({ account: config.name, operation, ...(mailbox === undefined ? {} : { mailbox }), reason })
+
+  const attributes = (mailbox: string | undefined) =>
+    Effect.map(Agent.current, (agent) => ({
+      "mail.account": config.name,
+      "mail.agent": agent,
+      ...(mailbox === undefined ? {} : { "mail.mailbox": mailbox })
+    }))
+
+  /** A public method: a span, and the account and operation around the reason. */
+  const operation = <Args extends ReadonlyArray<unknown>, A>(
+    name: `MailAccount.${string}`,
+    run: (...args: Args) => Effect.Effect<A, Reason>,
+    mailboxOf: (...args: Args) => string | undefined = () => undefined
+  ) =>
+    Effect.fn(name)(function*(...args: Args) {
+      const mailbox = mailboxOf(...args)
+      yield* Effect.annotateCurrentSpan(yield* attributes(mailbox))
+      return yield* Effect.mapError(run(...args), toMailError(name.slice("MailAccount.".length), mailbox))
+    })
+
+  const streaming = <A>(name: `MailAccount.${string}`, stream: Stream.Stream<A, Reason>, mailbox: string | undefined) =>
+    Stream.unwrap(Effect.map(attributes(mailbox), (attributes) =>
+      stream.pipe(
+        Stream.mapError(toMailError(name.slice("MailAccount.".length), mailbox)),
+        Stream.withSpan(name, { attributes })
+      )))
+
+  const named = (mailbox: string) => mailbox
+  const ofMessages = (messages: Messages) => mailboxOf(messages)
+
+  return MailAccount.of({
+    name: config.name,
+    capabilities: operation("MailAccount.capabilities", () => mailboxes.capabilities)(),
+
+    mailboxes: operation("MailAccount.mailboxes", mailboxes.list),
+    status: operation("MailAccount.status", mailboxes.status, named),
+    createMailbox: operation("MailAccount.createMailbox", mailboxes.create, named),
+    renameMailbox: operation("MailAccount.renameMailbox", mailboxes.rename, named),
+    deleteMailbox: operation("MailAccount.deleteMailbox", mailboxes.delete, named),
+    subscribe: operation("MailAccount.subscribe", mailboxes.subscribe, named),
+    unsubscribe: operation("MailAccount.unsubscribe", mailboxes.unsubscribe, named),
+    quota: operation("MailAccount.quota", (mailbox?: string) => mailboxes.quota(mailbox ?? "INBOX"), (mailbox) => mailbox),
+
+    search: operation("MailAccount.search", reading.search, (query) => query.mailbox),
+    envelopes: (messages, options) =>
+      streaming("MailAccount.envelopes", reading.envelopes(messages, options), mailboxOf(messages)),
+    fetch: (messages, items, options) =>
+      streaming("MailAccount.fetch", reading.fetch(messages, items, options), mailboxOf(messages)),
+    messages: (messages, options) =>
+      streaming("MailAccount.messages", reading.messages(messages, options), mailboxOf(messages)),
+    message: operation("MailAccount.message", reading.message, (ref) => ref.mailbox),
+    source: (ref) => streaming("MailAccount.source", reading.source(ref), ref.mailbox),
+    attachment: (ref, part) => streaming("MailAccount.attachment", reading.attachment(ref, part), ref.mailbox),
+
+    flag: operation(
+      "MailAccount.flag",
+      (messages: Messages, change: FlagOptions) => onSet(messages, MessageSet.empty, (set) => changing.flag(set, change)),
+      ofMessages
+    ),
+    copy: operation(
+      "MailAccount.copy",
+      (messages: Messages, to: string) => onSet(messages, Option.none(), (set) => changing.copy(set, to)),
+      ofMessages
+    ),
+    move: operation(
+      "MailAccount.move",
+      (messages: Messages, to: string) => onSet(messages, Option.none(), (set) => changing.move(set, to)),
+      ofMessages
+    ),
+    remove: operation(
+      "MailAccount.remove",
+      (messages: Messages, options?: RemoveOptions) =>
+        onSet(messages, MessageSet.empty, (set) => changing.remove(set, options)),
+      ofMessages
+    ),
+    append: operation(
+      "MailAccount.append",
+      (mailbox: string, message: Draft | Uint8Array, options?: AppendOptions) =>
+        Effect.flatMap(toSource(message, sending), ({ messageId, source }) =>
+          changing.append(mailbox, source, messageId, {
+            flags: options?.flags ?? [],
+            ...(options?.internalDate === undefined ? {} : { internalDate: options.internalDate })
+          })),
+      named
+    ),
+
+    send: operation("MailAccount.send", sending.send),
+    stats: Effect.all({ imap: operations.imap.stats, smtp: operations.smtp.stats })
+  })
+})
+
+const mailboxOf = (messages: Query | Messages): string | undefined =>
+  messages instanceof Query || messages instanceof MessageSet ? messages.mailbox : toSets(messages)[0]?.mailbox
+
+/** Runs a change on the one set that `messages` name; there is nothing to do for none. */
+const onSet = <A>(
+  messages: Messages,
+  nothing: A,
+  change: (set: MessageSet) => Effect.Effect<A, Reason>
+): Effect.Effect<A, Reason> => {
+  const [set, ...others] = toSets(messages)
+  if (set === undefined || set.isEmpty) return Effect.succeed(nothing)
+  return others.length === 0 ? change(set) : Effect.fail(
+    new InvalidInput({
+      field: "messages",
+      problem: "they are of several mailboxes; change those of one mailbox at a time (MessageSet.group)"
+    })
+  )
+}
+
+/** The octets to file, and the Message-ID they can be looked for by. */
+const toSource = (
+  message: Draft | Uint8Array,
+  sending: Sending.Sending
+): Effect.Effect<{ readonly source: Uint8Array; readonly messageId: string | undefined }, Reason> =>
+  message instanceof Draft
+    ? sending.compose(message, { recipients: "optional" })
+    : Effect.sync(() => ({ source: message, messageId: messageIdOf(message) }))
+
+/** The Message-ID field of the header, as far as it can be searched for. */
+const messageIdOf = (source: Uint8Array): string | undefined => {
+  const header = Buffer.from(source.buffer, source.byteOffset, Math.min(source.length, 64 * 1024)).toString("latin1")
+  const end = header.search(/\r?\n\r?\n/)
+  return /^message-id:\s*(<[^<>\s]+>)/im.exec(end < 0 ? header : header.slice(0, end))?.[1]
+}

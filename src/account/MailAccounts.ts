@@ -1,0 +1,72 @@
+/**
+ * Many accounts by name: each is set up when it is first asked for, shared by all who ask, and closed some time after
+ * the last of them has gone. Setting one up contacts nobody, so a failed login is never remembered here.
+ */
+import { Context, Duration, Effect, Layer, RcMap, type Scope } from "effect"
+import type { AccountConfig } from "../domain/AccountConfig.ts"
+import { InvalidInput, MailError } from "../domain/MailError.ts"
+import type { ImapDriver } from "../driver/ImapDriver.ts"
+import * as imapflow from "../driver/imapflow.ts"
+import * as nodemailer from "../driver/nodemailer.ts"
+import type { SmtpDriver } from "../driver/SmtpDriver.ts"
+import { type AccountOptions, MailAccount } from "./MailAccount.ts"
+
+export interface AccountsOptions extends AccountOptions {
+  /** An account that nobody uses is closed after this time. Default: `MailAccounts.idleTimeToLive`. */
+  readonly idleTimeToLive?: Duration.Input | undefined
+}
+
+/**
+ * The accounts of a program.
+ *
+ * **Lifetime** An account stays open while anybody's scope holds it, and `idleTimeToLive` longer; all close with the layer.
+ */
+export class MailAccounts extends Context.Service<MailAccounts, {
+  readonly names: ReadonlyArray<string>
+  /** An account, held by the caller's scope. Fails with `InvalidInput` for a name that is not configured. */
+  readonly account: (name: string) => Effect.Effect<MailAccount["Service"], MailError, Scope.Scope>
+}>()("effect-mail/account/MailAccounts") {
+  static readonly idleTimeToLive = Duration.minutes(5)
+
+  /** The layer of one of the accounts: `Effect.provide(program, MailAccounts.get("work"))`. */
+  static readonly get = (name: string): Layer.Layer<MailAccount, MailError, MailAccounts> =>
+    Layer.effect(MailAccount, Effect.flatMap(MailAccounts, (accounts) => accounts.account(name)))
+
+  /** Accounts with the library's own drivers. Names must differ. */
+  static readonly layer = (
+    configs: Iterable<AccountConfig>,
+    options?: AccountsOptions
+  ): Layer.Layer<MailAccounts> =>
+    this.layerNoDeps(configs, options).pipe(Layer.provide([imapflow.layer, nodemailer.layerSmtp]))
+
+  /** Accounts whose drivers come from the environment. */
+  static readonly layerNoDeps = (
+    configs: Iterable<AccountConfig>,
+    options?: AccountsOptions
+  ): Layer.Layer<MailAccounts, never, ImapDriver | SmtpDriver> =>
+    Layer.effect(
+      this,
+      Effect.gen(function*() {
+        const configsByName = new Map([...configs].map((config) => [config.name, config]))
+        const names = [...configsByName.keys()]
+        const opened = yield* RcMap.make({
+          lookup: (config: AccountConfig) =>
+            Effect.map(Layer.build(MailAccount.layerNoDeps(config, options)), Context.get(MailAccount)),
+          idleTimeToLive: options?.idleTimeToLive ?? MailAccounts.idleTimeToLive
+        })
+        return MailAccounts.of({
+          names,
+          account: Effect.fn("MailAccounts.account")(function*(name) {
+            const config = configsByName.get(name)
+            if (config !== undefined) return yield* RcMap.get(opened, config)
+            const problem = `there is no account "${name}"; there are: ${names.join(", ")}`
+            return yield* new MailError({
+              account: name,
+              operation: "account",
+              reason: new InvalidInput({ field: "account", problem })
+            })
+          })
+        })
+      })
+    )
+}

@@ -1,0 +1,70 @@
+/** Mailboxes of an account: listing, counters, creating, renaming, deleting, subscriptions, quota; and finding one by its use. */
+import { Effect, Option, Ref } from "effect"
+import type { Mailbox, MailboxStatus, Quota, SpecialUse } from "../domain/Mailbox.ts"
+import type { Reason } from "../domain/MailError.ts"
+import type { ImapConnection } from "../driver/ImapDriver.ts"
+import type { Operations } from "./Operations.ts"
+
+export interface ListOptions {
+  /** Also fetch the counters of each mailbox; costs the server some work. */
+  readonly status?: boolean | undefined
+}
+
+export const make = Effect.fnUntraced(function*(operations: Operations) {
+  const { onConnection, retrying } = operations
+  const always = retrying("always")
+  const known = yield* Ref.make<ReadonlyArray<Mailbox> | undefined>(undefined)
+
+  const simple = <A>(work: (connection: ImapConnection) => Effect.Effect<A, Reason>) => always(onConnection(work))
+  const changing = <A>(work: (connection: ImapConnection) => Effect.Effect<A, Reason>) =>
+    Effect.tap(simple(work), () => Ref.set(known, undefined))
+
+  const list = (options?: ListOptions): Effect.Effect<ReadonlyArray<Mailbox>, Reason> =>
+    Effect.tap(
+      simple((connection) => connection.list({ status: options?.status ?? false })),
+      (mailboxes) => Ref.set(known, mailboxes)
+    )
+
+  /** The mailbox of a special use, as the account listed its mailboxes last. */
+  const bySpecialUse = (use: SpecialUse): Effect.Effect<Option.Option<Mailbox>, Reason> =>
+    Effect.map(
+      Effect.flatMap(Ref.get(known), (mailboxes) => mailboxes === undefined ? list() : Effect.succeed(mailboxes)),
+      (mailboxes) => Option.fromUndefinedOr(mailboxes.find((mailbox) => mailbox.specialUse === use))
+    )
+
+  /** A server may answer STATUS of the selected mailbox from the session's view (RFC 9051 6.3.11): NOOP brings it up to date. */
+  const statusOn = (connection: ImapConnection, mailbox: string): Effect.Effect<MailboxStatus, Reason> =>
+    connection.selected()?.path === mailbox
+      ? Effect.andThen(connection.noop, connection.status(mailbox))
+      : connection.status(mailbox)
+
+  return {
+    capabilities: simple((connection) => Effect.succeed(connection.capabilities)),
+    list,
+    bySpecialUse,
+    statusOn,
+    status: (mailbox: string): Effect.Effect<MailboxStatus, Reason> =>
+      simple((connection) => statusOn(connection, mailbox)),
+    create: (mailbox: string): Effect.Effect<void, Reason> => changing((connection) => connection.create(mailbox)),
+    rename: (from: string, to: string): Effect.Effect<void, Reason> =>
+      Effect.tap(
+        retrying("unwritten")(onConnection((connection) => connection.rename(from, to))),
+        () => Ref.set(known, undefined)
+      ),
+    /** Deleting what is not there is done. */
+    delete: (mailbox: string): Effect.Effect<void, Reason> =>
+      changing((connection) =>
+        Effect.catchTag(connection.delete(mailbox), "MailboxNotFound", () => Effect.void)
+      ),
+    subscribe: (mailbox: string): Effect.Effect<void, Reason> => changing((connection) => connection.subscribe(mailbox)),
+    unsubscribe: (mailbox: string): Effect.Effect<void, Reason> =>
+      changing((connection) => connection.unsubscribe(mailbox)),
+    quota: (mailbox: string): Effect.Effect<Option.Option<Quota>, Reason> =>
+      simple((connection) => connection.quota(mailbox)).pipe(
+        Effect.map(Option.fromUndefinedOr),
+        Effect.catchTag("Unsupported", () => Effect.succeedNone)
+      )
+  }
+})
+
+export type Mailboxes = Effect.Success<ReturnType<typeof make>>

@@ -1,0 +1,44 @@
+/**
+ * Undoes the content transfer encoding of a part (RFC 2045 6) page by page. Pages are cut anywhere, so each decoder
+ * keeps what it cannot decode yet. Like mail programs, it passes over what does not belong there.
+ */
+
+/** Feeds on pages; `last` marks the final one. */
+export type Decoder = (page: Uint8Array, last: boolean) => Uint8Array
+
+/** A decoder for an encoding as BODYSTRUCTURE names it; 7bit, 8bit, binary and unknown ones pass through. */
+export const decoder = (encoding: string | undefined): Decoder => {
+  switch (encoding?.toLowerCase()) {
+    case "base64":
+      return base64()
+    case "quoted-printable":
+      return quotedPrintable()
+    default:
+      return (page) => page
+  }
+}
+
+const base64 = (): Decoder => {
+  let rest = ""
+  return (page, last) => {
+    const text = rest + Buffer.from(page).toString("latin1").replace(/[^A-Za-z0-9+/]/g, "")
+    const whole = last ? text.length : text.length - text.length % 4
+    rest = text.slice(whole)
+    return Buffer.from(text.slice(0, whole), "base64")
+  }
+}
+
+const quotedPrintable = (): Decoder => {
+  let rest = ""
+  return (page, last) => {
+    const text = rest + Buffer.from(page).toString("latin1")
+    // an escape, a soft line break, or blanks before a line end may go on in the next page
+    const whole = last ? text.length : text.length - (/(?:=[ \t]*[0-9A-Fa-f]?\r?|[ \t]+\r?)$/.exec(text)?.[0].length ?? 0)
+    rest = text.slice(whole)
+    const decoded = text.slice(0, whole)
+      .replace(/[ \t]+(?=\r?\n|$)/g, (blanks, offset: number) => last || offset + blanks.length < whole ? "" : blanks)
+      .replace(/=\r?\n/g, "")
+      .replace(/=([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+    return Buffer.from(decoded, "latin1")
+  }
+}
