@@ -4,13 +4,13 @@ import { Schema } from "effect"
 /** A user name and a password, or an app password. */
 export class Password extends Schema.TaggedClass<Password>("effect-mail/Password")("Password", {
   user: Schema.NonEmptyString,
-  password: Schema.RedactedFromValue(Schema.NonEmptyString, { label: "password", disallowEncode: true })
+  password: Schema.RedactedFromValue(Schema.NonEmptyString, { disallowEncode: true })
 }) {}
 
 /** A user name and an OAuth2 access token, sent with XOAUTH2 or OAUTHBEARER (RFC 7628), whichever the server offers. */
 export class AccessToken extends Schema.TaggedClass<AccessToken>("effect-mail/AccessToken")("AccessToken", {
   user: Schema.NonEmptyString,
-  token: Schema.RedactedFromValue(Schema.NonEmptyString, { label: "token", disallowEncode: true })
+  token: Schema.RedactedFromValue(Schema.NonEmptyString, { disallowEncode: true })
 }) {}
 
 /** What a driver logs in with. */
