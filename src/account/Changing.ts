@@ -150,7 +150,10 @@ export const make = (operations: Operations, mailboxes: Mailboxes) => {
       const before = messageId === undefined
         ? undefined
         : yield* onConnection((connection) => mailboxes.statusOn(connection, mailbox))
-      return yield* onConnection((connection) => connection.append(mailbox, source, options)).pipe(
+      return yield* onConnection(
+        (connection) => connection.append(mailbox, source, options),
+        { octets: source.length }
+      ).pipe(
         Effect.map((place) => Option.map(Option.fromUndefinedOr(place), (at) => new MessageRef({ mailbox, ...at }))),
         Effect.catchIf(mayHaveTakenPlace, (reason) =>
           before === undefined ? Effect.fail(unknown(reason)) : Effect.map(

@@ -10,6 +10,7 @@ import { type ImapConnection, ImapDriver, type SelectedMailbox } from "../driver
 import { type SmtpConnection, SmtpDriver } from "../driver/SmtpDriver.ts"
 import { bounded } from "../governor/CommandTimeout.ts"
 import * as Governor from "../governor/Governor.ts"
+import { type RateCosts, RateLimit } from "../governor/RateLimit.ts"
 import { RetryPolicy, type Safety } from "../governor/RetryPolicy.ts"
 
 /** A mailbox to be selected; with `uidValidity` only as long as it is the same mailbox (I12). */
@@ -18,24 +19,45 @@ export interface Place {
   readonly uidValidity?: number | undefined
 }
 
+/** Octets for the windows that limit them: those known beforehand, and those of the answer. */
+export interface Transfer<A> {
+  readonly octets?: number | undefined
+  readonly octetsOf?: ((answer: A) => number) | undefined
+}
+
+/** One caller's part of a shared command: those with the same key that wait at the same moment run together. */
+export interface Shared<P, A> extends Transfer<A> {
+  readonly key: string
+  readonly size: number
+  readonly payload: P
+}
+
 export interface Operations {
   readonly config: AccountConfig
   readonly imap: Governor.Governor<ImapConnection>
   readonly smtp: Governor.Governor<SmtpConnection>
   /** Repeats as the account's policy says, where it is safe. */
   readonly retrying: (safety: Safety) => <A>(attempt: Effect.Effect<A, Reason>) => Effect.Effect<A, Reason>
-  /** One attempt of IMAP work on any connection; a mailbox is only a preference. */
+  /** One attempt of IMAP work on any connection. */
   readonly onConnection: <A, E>(
     work: (connection: ImapConnection) => Effect.Effect<A, E>,
-    mailbox?: string
+    transfer?: Transfer<A>
   ) => Effect.Effect<A, E | Reason>
   /** One attempt of IMAP work with a mailbox selected. */
   readonly inMailbox: <A, E>(
     place: Place,
-    work: (connection: ImapConnection, selected: SelectedMailbox) => Effect.Effect<A, E>
+    work: (connection: ImapConnection, selected: SelectedMailbox) => Effect.Effect<A, E>,
+    transfer?: Transfer<A>
   ) => Effect.Effect<A, E | Reason>
+  /** Makes a kind of IMAP request in which several callers share one command: one attempt, with the mailbox selected. */
+  readonly sharing: <P, A>() => (
+    place: Place,
+    shared: Shared<P, A>,
+    work: Governor.SharedWork<ImapConnection, P, A>
+  ) => Effect.Effect<A, Reason>
   /** One attempt of SMTP work. */
   readonly onSubmission: <A, E>(
+    costs: RateCosts,
     work: (connection: SmtpConnection) => Effect.Effect<A, E>
   ) => Effect.Effect<A, E | Reason>
 }
@@ -110,20 +132,74 @@ export const make = Effect.fnUntraced(function*(
     }
   })
 
-  const onConnection: Operations["onConnection"] = (work, mailbox) =>
-    Effect.flatMap(Agent.current, (agent) => imap.submit({ agent, affinity: mailbox }, work))
+  const rates = yield* RateLimit.make({
+    account: config.name,
+    rates: limits.rates,
+    onLimit: limits.onLimit,
+    queue: limits.queue
+  })
 
-  return {
+  /** Runs an attempt once all rate windows allow it. The attempt runs `begin` when it begins; if it never does, its room is free again. */
+  const admitted = <A, E>(
+    costs: RateCosts,
+    octetsOf: ((answer: A) => number) | undefined,
+    attempt: (agent: string, begin: Effect.Effect<void>) => Effect.Effect<A, E>
+  ): Effect.Effect<A, E | Reason> =>
+    Effect.flatMap(Agent.current, (agent) => {
+      if (limits.rates.length === 0) return attempt(agent, Effect.void)
+      return Effect.acquireUseRelease(
+        rates.admit({ agent, costs }),
+        (permit) =>
+          octetsOf === undefined
+            ? attempt(agent, permit.start)
+            : Effect.tap(attempt(agent, permit.start), (answer) => permit.charge(octetsOf(answer))),
+        (permit) => permit.refund
+      )
+    })
+
+  const submit = <A, E>(
+    mailbox: string | undefined,
+    work: (connection: ImapConnection) => Effect.Effect<A, E>,
+    transfer: Transfer<A> | undefined
+  ) =>
+    admitted({ bytes: transfer?.octets ?? 0 }, transfer?.octetsOf, (agent, begin) =>
+      imap.submit({ agent, affinity: mailbox }, (connection) => Effect.andThen(begin, work(connection))))
+
+  const sharing: Operations["sharing"] = <P, A>() => {
+    const share = imap.sharing<{ readonly begin: Effect.Effect<void>; readonly payload: P }, A>()
+    return (
+      place: Place,
+      { key, octetsOf, payload, size }: Shared<P, A>,
+      work: Governor.SharedWork<ImapConnection, P, A>
+    ) =>
+      admitted({ bytes: 0 }, octetsOf, (agent, begin) =>
+        share(
+          { agent, affinity: place.mailbox, key: `${place.uidValidity} ${place.mailbox} ${key}`, size },
+          { begin, payload },
+          (connection, entries) =>
+            Effect.forEach(entries, (entry) => entry.begin, { discard: true }).pipe(
+              Effect.andThen(select(connection, place)),
+              Effect.andThen(work(connection, entries.map((entry) => entry.payload)))
+            )
+        ))
+  }
+
+  const operations: Operations = {
     config,
     imap,
     smtp,
     retrying: (safety) => RetryPolicy.retrying(policy, safety),
-    onConnection,
-    inMailbox: (place, work) =>
-      onConnection(
+    onConnection: (work, transfer) => submit(undefined, work, transfer),
+    inMailbox: (place, work, transfer) =>
+      submit(
+        place.mailbox,
         (connection) => Effect.flatMap(select(connection, place), (selected) => work(connection, selected)),
-        place.mailbox
+        transfer
       ),
-    onSubmission: (work) => Effect.flatMap(Agent.current, (agent) => smtp.submit({ agent }, work))
+    sharing,
+    onSubmission: (costs, work) =>
+      admitted(costs, undefined, (agent, begin) =>
+        smtp.submit({ agent }, (connection) => Effect.andThen(begin, work(connection))))
   }
+  return operations
 })

@@ -3,7 +3,6 @@
  * page. No stream holds a connection while its consumer works (I6): each chunk and each page is a request of its own.
  */
 import { Effect, Exit, Stream } from "effect"
-import { Agent } from "../domain/Agent.ts"
 import { type BodyPart, Envelope } from "../domain/Envelope.ts"
 import type { Fetched, FetchItems } from "../domain/Fetch.ts"
 import { InvalidInput, MessageNotFound, type Reason } from "../domain/MailError.ts"
@@ -13,7 +12,7 @@ import { Query } from "../domain/Query.ts"
 import type { FetchedRow, ImapConnection } from "../driver/ImapDriver.ts"
 import type { MessageParser } from "../driver/MessageParser.ts"
 import { ChunkPlan } from "./ChunkPlan.ts"
-import { type Operations, select } from "./Operations.ts"
+import type { Operations } from "./Operations.ts"
 import { decoder } from "./TransferEncoding.ts"
 
 /** How a stream of messages is read. */
@@ -42,7 +41,7 @@ interface Rows {
 }
 
 export const make = (operations: Operations, parser: MessageParser["Service"]) => {
-  const { config, imap, inMailbox, retrying } = operations
+  const { config, inMailbox, retrying } = operations
   const always = retrying("always")
 
   // --- finding
@@ -57,20 +56,19 @@ export const make = (operations: Operations, parser: MessageParser["Service"]) =
 
   // --- rows: one command for all who ask for the same at the same moment
 
-  const share = imap.sharing<ReadonlyArray<number>, ReadonlyArray<FetchedRow>>()
+  const share = operations.sharing<ReadonlyArray<number>, ReadonlyArray<FetchedRow>>()
 
   const rows = (wanted: Rows, uids: ReadonlyArray<number>): Effect.Effect<ReadonlyArray<FetchedRow>, Reason> =>
-    Effect.flatMap(Agent.current, (agent) =>
-      share(
-        {
-          agent,
-          affinity: wanted.mailbox,
-          key: `${wanted.uidValidity} ${wanted.sourceLimit} ${JSON.stringify(wanted.items)} ${wanted.mailbox}`,
-          size: uids.length
-        },
-        uids,
-        (connection, payloads) => fetchTogether(connection, wanted, payloads)
-      ))
+    share(
+      wanted,
+      {
+        key: `${wanted.sourceLimit} ${JSON.stringify(wanted.items)}`,
+        size: uids.length,
+        payload: uids,
+        octetsOf: (found) => found.reduce((sum, row) => sum + octetsOf(row), 0)
+      },
+      (connection, payloads) => fetchTogether(connection, wanted, payloads)
+    )
 
   /** The rows of messages of one mailbox, complete, those that are there, in order. */
   const complete = (wanted: Rows, uids: ReadonlyArray<number>) =>
@@ -203,8 +201,11 @@ export const make = (operations: Operations, parser: MessageParser["Service"]) =
     start: number
   ): Effect.Effect<Uint8Array, Reason> =>
     Effect.flatMap(
-      always(inMailbox(ref, (connection) =>
-        connection.fetchPartial({ uid: ref.uid, section, start, length: pageOctets }))),
+      always(inMailbox(
+        ref,
+        (connection) => connection.fetchPartial({ uid: ref.uid, section, start, length: pageOctets }),
+        { octetsOf: (octets) => octets?.length ?? 0 }
+      )),
       (octets) =>
         octets === undefined ? Effect.fail(section === "" ? notFound(ref) : noPart(section)) : Effect.succeed(octets)
     )
@@ -247,14 +248,11 @@ const fetchTogether = (
 ): Effect.Effect<ReadonlyArray<Exit.Exit<ReadonlyArray<FetchedRow>, Reason>>, Reason> => {
   const uids = payloads.length === 1 ? payloads[0] ?? [] : [...new Set(payloads.flat())].sort((a, b) => a - b)
   const { items, sourceLimit } = wanted
-  return select(connection, wanted).pipe(
-    Effect.andThen(connection.fetch(toRange(uids), items, items.source === true ? { sourceLimit } : {})),
-    Effect.map((rows) => {
-      if (payloads.length === 1) return [Exit.succeed(rows)]
-      const byUid = new Map(rows.map((row) => [row.uid, row]))
-      return payloads.map((payload) => Exit.succeed(payload.flatMap((uid) => byUid.get(uid) ?? [])))
-    })
-  )
+  return Effect.map(connection.fetch(toRange(uids), items, items.source === true ? { sourceLimit } : {}), (rows) => {
+    if (payloads.length === 1) return [Exit.succeed(rows)]
+    const byUid = new Map(rows.map((row) => [row.uid, row]))
+    return payloads.map((payload) => Exit.succeed(payload.flatMap((uid) => byUid.get(uid) ?? [])))
+  })
 }
 
 const toEnvelope = (ref: MessageRef, row: FetchedRow): Envelope => {

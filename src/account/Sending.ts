@@ -33,13 +33,15 @@ export const make = (operations: Operations, composer: MessageComposer["Service"
     })
 
   const submit = ({ envelope, messageId, source }: Composed, options?: SendingOptions): Effect.Effect<Receipt, Reason> =>
-    retrying("send")(onSubmission((connection) =>
-      connection.send(envelope, source, {
+    retrying("send")(onSubmission(
+      { send: 1, recipients: envelope.to.length, bytes: source.length },
+      (connection) => connection.send(envelope, source, {
         commandTimeoutMillis: Duration.toMillis(config.limits.commandTimeout),
         answerTimeoutMillis: Duration.toMillis(config.limits.answerTimeout),
         allRecipients: options?.allRecipients ?? false,
         graceMillis
-      }))).pipe(
+      })
+    )).pipe(
         Effect.map(({ accepted, refused, response }) =>
           new Receipt({ messageId, accepted: [...accepted], refused: [...refused], response, size: source.length })
         ),
