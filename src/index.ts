@@ -1,2 +1,86 @@
-/** The map of the library: every public name. */
+/** The map of the library: every public name, and what it is. */
+
+// --- what a program uses
+
+/** One mail account: IMAP and SMTP operations as Effects and Streams. */
+export { type AccountOptions, type AccountStats, type AppendOptions, MailAccount } from "./account/MailAccount.ts"
+/** Many accounts by name, opened on demand, closed when idle. */
+export { type AccountsOptions, MailAccounts } from "./account/MailAccounts.ts"
+/** Options of the operations. */
+export type { FlagOptions, RemoveOptions } from "./account/Changing.ts"
+export type { ListOptions } from "./account/Mailboxes.ts"
+export type { BatchOptions, EnvelopeOptions } from "./account/Reading.ts"
+export type { SendingOptions } from "./account/Sending.ts"
+/** Who is calling: `Agent.as("agent-1")(effect)`. */
 export { Agent } from "./domain/Agent.ts"
+/** When failed operations are repeated. */
+export { type RetryOptions, RetryPolicy } from "./governor/RetryPolicy.ts"
+
+// --- an account as data
+
+/** Where the servers are, how to log in, what the account may do. */
+export { AccountConfig, Endpoint, Security, Trust } from "./domain/AccountConfig.ts"
+/** How to log in: a password or an OAuth2 access token. */
+export { AccessToken, Credentials, Password } from "./domain/Credentials.ts"
+/** Caps, waits, time-outs and rate windows. */
+export { Limits, RateScope, RateWindow } from "./domain/Limits.ts"
+
+// --- finding and reading
+
+/** Which messages of which mailbox, built from criteria or parsed from the protocol's syntax. */
+export type { Criteria, Criterion } from "./domain/Criteria.ts"
+export { type Alternatives, Query } from "./domain/Query.ts"
+/** The tree of search keys underneath a query. */
+export { SearchKey } from "./domain/SearchKey.ts"
+/** Messages by name: mailbox, UIDVALIDITY and UID. */
+export { MessageRef, type Messages, MessageSet, type Referring } from "./domain/MessageSet.ts"
+/** What to fetch, and what comes back for it. */
+export type { Fetched, FetchItems, FetchValues } from "./domain/Fetch.ts"
+/** A message at a glance: addresses, dates, flags, structure. */
+export { Address, BodyPart, Envelope, EnvelopeFields } from "./domain/Envelope.ts"
+/** A message, read. */
+export { HeaderField, Message, ParsedMessage, ReceivedAttachment } from "./domain/Message.ts"
+/** Mailboxes, their counters, and quota. */
+export { Mailbox, MailboxStatus, Quota, QuotaResource, SpecialUse } from "./domain/Mailbox.ts"
+
+// --- writing and sending
+
+/** A message to be sent or filed. */
+export { AddressInput, Attachment, Draft } from "./domain/Draft.ts"
+/** What the server answered to a message it accepted. */
+export { Receipt } from "./domain/Receipt.ts"
+
+// --- what can go wrong
+
+/** The one error, and the reasons it can have. */
+export {
+  AccountClosed,
+  AuthenticationFailed,
+  ConnectionFailed,
+  ConnectionLost,
+  ConnectionRefusedByLimit,
+  InvalidInput,
+  MailboxChanged,
+  MailboxNotFound,
+  MailError,
+  MessageNotFound,
+  OutcomeUnknown,
+  ProtocolViolation,
+  QueueFull,
+  QuotaExceeded,
+  RateLimited,
+  Reason,
+  RecipientsRejected,
+  RefusedRecipient,
+  Rejected,
+  Throttled,
+  TimedOut,
+  TooLarge,
+  Unsupported
+} from "./domain/MailError.ts"
+
+// --- other implementations underneath
+
+/** Contracts of the drivers. */
+export { ImapDriver } from "./driver/ImapDriver.ts"
+export { SmtpDriver } from "./driver/SmtpDriver.ts"

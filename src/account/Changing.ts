@@ -40,10 +40,13 @@ export const make = (operations: Operations, mailboxes: Mailboxes) => {
   // --- flags
 
   const flag = (set: MessageSet, options: FlagOptions): Effect.Effect<MessageSet, Reason> =>
-    Effect.flatMap(toChange(options), (change) =>
-      inChunks(set, (chunk) =>
-        retrying("always")(inMailbox(set, (connection) =>
-          Effect.andThen(connection.store(chunk.toRange(), change), present(connection, chunk))))))
+    Effect.flatMap(
+      toChange(options),
+      (change) =>
+        inChunks(set, (chunk) =>
+          retrying("always")(inMailbox(set, (connection) =>
+            Effect.andThen(connection.store(chunk.toRange(), change), present(connection, chunk)))))
+    )
 
   // --- copies
 
@@ -180,29 +183,34 @@ export const make = (operations: Operations, mailboxes: Mailboxes) => {
     readonly messageIds: ReadonlyArray<string | undefined>
     readonly reason: Reason
   }): Effect.Effect<Option.Option<MessageSet>, Reason> =>
-    retrying("always")(inMailbox(looked, (connection) =>
-      Effect.forEach(looked.messageIds, (messageId) =>
-        messageId === undefined ? Effect.undefined : Effect.map(
-          connection.search({
-            _tag: "And",
-            keys: [
-              { _tag: "Sequence", uid: true, range: `${looked.from}:*` },
-              { _tag: "Header", name: "Message-ID", value: messageId }
-            ]
-          }),
-          // "n:*" always names the last message too, RFC 9051 9 (seq-range)
-          (uids) => uids.filter((uid) => uid >= looked.from)[0]
-        )))).pipe(
-          Effect.mapError(() => unknown(looked.reason)),
-          Effect.flatMap((uids) => {
-            const found = uids.filter((uid) => uid !== undefined)
-            if (found.length === looked.messageIds.length) {
-              return Effect.succeedSome(MessageSet.of(looked.mailbox, looked.uidValidity, found))
-            }
-            const tellable = looked.messageIds.every((messageId) => messageId !== undefined)
-            return Effect.fail(found.length === 0 && tellable ? unwritten(looked.reason) : unknown(looked.reason))
-          })
-        )
+    retrying("always")(
+      inMailbox(looked, (connection) =>
+        Effect.forEach(looked.messageIds, (messageId) =>
+          messageId === undefined ? Effect.undefined : Effect.map(
+            connection.search({
+              _tag: "And",
+              keys: [
+                { _tag: "Sequence", uid: true, range: `${looked.from}:*` },
+                { _tag: "Header", name: "Message-ID", value: messageId }
+              ]
+            }),
+            // "n:*" always names the last message too, RFC 9051 9 (seq-range)
+            (uids) =>
+              uids.filter((uid) => uid >= looked.from)[0]
+          )))
+    ).pipe(
+      Effect.mapError(() =>
+        unknown(looked.reason)
+      ),
+      Effect.flatMap((uids) => {
+        const found = uids.filter((uid) => uid !== undefined)
+        if (found.length === looked.messageIds.length) {
+          return Effect.succeedSome(MessageSet.of(looked.mailbox, looked.uidValidity, found))
+        }
+        const tellable = looked.messageIds.every((messageId) => messageId !== undefined)
+        return Effect.fail(found.length === 0 && tellable ? unwritten(looked.reason) : unknown(looked.reason))
+      })
+    )
 
   return { flag, copy, move, remove, append }
 }
@@ -219,7 +227,7 @@ const toChange = ({ add, remove, set }: FlagOptions): Effect.Effect<FlagChange, 
     return Effect.fail(new InvalidInput({ field: "flags", problem: "give one of add, remove and set" }))
   }
   // a flag is an atom, with a backslash in front for the system's own (RFC 9051 9, flag)
-  const odd = change.flags.find((flag) => !/^\\?[^\s(){%*"\\\]\x00-\x1f\x7f-\uffff]+$/.test(flag))
+  const odd = change.flags.find((flag) => !/^\\?[!#$&'+,\-./0-9:;<=>?@A-Z[^_`a-z|}~]+$/.test(flag))
   return odd === undefined
     ? Effect.succeed(change)
     : Effect.fail(new InvalidInput({ field: "flags", problem: `${JSON.stringify(odd)} is no flag` }))
@@ -250,8 +258,10 @@ const landed = (mailbox: string, result: CopyResult): Option.Option<MessageSet> 
     : Option.some(MessageSet.of(mailbox, result.uidValidity, result.uids.values()))
 
 const joined = (parts: ReadonlyArray<Option.Option<MessageSet>>): Option.Option<MessageSet> =>
-  Option.map(Option.all(parts), ([first, ...others]) =>
-    others.reduce((set, other) => set.union(other), first ?? MessageSet.of("", 0, [])))
+  Option.map(
+    Option.all(parts),
+    ([first, ...others]) => others.reduce((set, other) => set.union(other), first ?? MessageSet.of("", 0, []))
+  )
 
 /** The command may have reached the server, and its answer did not reach us. */
 const mayHaveTakenPlace = (reason: Reason): boolean => "written" in reason && reason.written

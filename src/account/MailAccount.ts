@@ -12,11 +12,11 @@ import type { Fetched, FetchItems } from "../domain/Fetch.ts"
 import type { Mailbox, MailboxStatus, Quota } from "../domain/Mailbox.ts"
 import { InvalidInput, MailError, type Reason } from "../domain/MailError.ts"
 import type { Message } from "../domain/Message.ts"
-import { type MessageRef, MessageSet, type Messages, toSets } from "../domain/MessageSet.ts"
+import { type MessageRef, type Messages, MessageSet, toSets } from "../domain/MessageSet.ts"
 import { Query } from "../domain/Query.ts"
 import type { Receipt } from "../domain/Receipt.ts"
-import * as imapflow from "../driver/imapflow.ts"
 import type { ImapDriver } from "../driver/ImapDriver.ts"
+import * as imapflow from "../driver/imapflow.ts"
 import * as mailparser from "../driver/mailparser.ts"
 import { MessageComposer } from "../driver/MessageComposer.ts"
 import { MessageParser } from "../driver/MessageParser.ts"
@@ -24,9 +24,9 @@ import * as nodemailer from "../driver/nodemailer.ts"
 import type { SmtpDriver } from "../driver/SmtpDriver.ts"
 import type { GovernorStats } from "../governor/Governor.ts"
 import { RetryPolicy } from "../governor/RetryPolicy.ts"
-import * as Environment from "./Environment.ts"
 import * as Changing from "./Changing.ts"
 import type { FlagOptions, RemoveOptions } from "./Changing.ts"
+import * as Environment from "./Environment.ts"
 import * as Mailboxes from "./Mailboxes.ts"
 import type { ListOptions } from "./Mailboxes.ts"
 import * as Operations from "./Operations.ts"
@@ -201,7 +201,11 @@ const make = Effect.fnUntraced(function*(config: AccountConfig, options?: Accoun
     deleteMailbox: operation("MailAccount.deleteMailbox", mailboxes.delete, named),
     subscribe: operation("MailAccount.subscribe", mailboxes.subscribe, named),
     unsubscribe: operation("MailAccount.unsubscribe", mailboxes.unsubscribe, named),
-    quota: operation("MailAccount.quota", (mailbox?: string) => mailboxes.quota(mailbox ?? "INBOX"), (mailbox) => mailbox),
+    quota: operation(
+      "MailAccount.quota",
+      (mailbox?: string) => mailboxes.quota(mailbox ?? "INBOX"),
+      (mailbox) => mailbox
+    ),
 
     search: operation("MailAccount.search", reading.search, (query) => query.mailbox),
     envelopes: (messages, options) =>
@@ -216,7 +220,8 @@ const make = Effect.fnUntraced(function*(config: AccountConfig, options?: Accoun
 
     flag: operation(
       "MailAccount.flag",
-      (messages: Messages, change: FlagOptions) => onSet(messages, MessageSet.empty, (set) => changing.flag(set, change)),
+      (messages: Messages, change: FlagOptions) =>
+        onSet(messages, MessageSet.empty, (set) => changing.flag(set, change)),
       ofMessages
     ),
     copy: operation(
@@ -238,11 +243,14 @@ const make = Effect.fnUntraced(function*(config: AccountConfig, options?: Accoun
     append: operation(
       "MailAccount.append",
       (mailbox: string, message: Draft | Uint8Array, options?: AppendOptions) =>
-        Effect.flatMap(toSource(message, sending), ({ messageId, source }) =>
-          changing.append(mailbox, source, messageId, {
-            flags: options?.flags ?? [],
-            ...(options?.internalDate === undefined ? {} : { internalDate: options.internalDate })
-          })),
+        Effect.flatMap(
+          toSource(message, sending),
+          ({ messageId, source }) =>
+            changing.append(mailbox, source, messageId, {
+              flags: options?.flags ?? [],
+              ...(options?.internalDate === undefined ? {} : { internalDate: options.internalDate })
+            })
+        ),
       named
     ),
 

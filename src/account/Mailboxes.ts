@@ -53,10 +53,9 @@ export const make = Effect.fnUntraced(function*(operations: Operations) {
       ),
     /** Deleting what is not there is done. */
     delete: (mailbox: string): Effect.Effect<void, Reason> =>
-      changing((connection) =>
-        Effect.catchTag(connection.delete(mailbox), "MailboxNotFound", () => Effect.void)
-      ),
-    subscribe: (mailbox: string): Effect.Effect<void, Reason> => changing((connection) => connection.subscribe(mailbox)),
+      changing((connection) => Effect.catchTag(connection.delete(mailbox), "MailboxNotFound", () => Effect.void)),
+    subscribe: (mailbox: string): Effect.Effect<void, Reason> =>
+      changing((connection) => connection.subscribe(mailbox)),
     unsubscribe: (mailbox: string): Effect.Effect<void, Reason> =>
       changing((connection) => connection.unsubscribe(mailbox)),
     quota: (mailbox: string): Effect.Effect<Option.Option<Quota>, Reason> =>

@@ -162,8 +162,12 @@ export const make = Effect.fnUntraced(function*(
     work: (connection: ImapConnection) => Effect.Effect<A, E>,
     transfer: Transfer<A> | undefined
   ) =>
-    admitted({ bytes: transfer?.octets ?? 0 }, transfer?.octetsOf, (agent, begin) =>
-      imap.submit({ agent, affinity: mailbox }, (connection) => Effect.andThen(begin, work(connection))))
+    admitted(
+      { bytes: transfer?.octets ?? 0 },
+      transfer?.octetsOf,
+      (agent, begin) =>
+        imap.submit({ agent, affinity: mailbox }, (connection) => Effect.andThen(begin, work(connection)))
+    )
 
   const sharing: Operations["sharing"] = <P, A>() => {
     const share = imap.sharing<{ readonly begin: Effect.Effect<void>; readonly payload: P }, A>()
@@ -198,8 +202,11 @@ export const make = Effect.fnUntraced(function*(
       ),
     sharing,
     onSubmission: (costs, work) =>
-      admitted(costs, undefined, (agent, begin) =>
-        smtp.submit({ agent }, (connection) => Effect.andThen(begin, work(connection))))
+      admitted(
+        costs,
+        undefined,
+        (agent, begin) => smtp.submit({ agent }, (connection) => Effect.andThen(begin, work(connection)))
+      )
   }
   return operations
 })

@@ -7,7 +7,7 @@ import { type BodyPart, Envelope } from "../domain/Envelope.ts"
 import type { Fetched, FetchItems } from "../domain/Fetch.ts"
 import { InvalidInput, MessageNotFound, type Reason } from "../domain/MailError.ts"
 import { Message } from "../domain/Message.ts"
-import { type MessageRef, MessageSet, type Messages, toRange, toSets } from "../domain/MessageSet.ts"
+import { type MessageRef, type Messages, MessageSet, toRange, toSets } from "../domain/MessageSet.ts"
 import { Query } from "../domain/Query.ts"
 import type { FetchedRow, ImapConnection } from "../driver/ImapDriver.ts"
 import type { MessageParser } from "../driver/MessageParser.ts"
@@ -47,9 +47,13 @@ export const make = (operations: Operations, parser: MessageParser["Service"]) =
   // --- finding
 
   const search = (query: Query): Effect.Effect<MessageSet, Reason> =>
-    Effect.flatMap(Query.validate(query), ({ key, mailbox }) =>
-      always(inMailbox({ mailbox }, (connection, { uidValidity }) =>
-        Effect.map(connection.search(key), (uids) => MessageSet.of(mailbox, uidValidity, uids)))))
+    Effect.flatMap(
+      Query.validate(query),
+      ({ key, mailbox }) =>
+        always(inMailbox({ mailbox }, (connection, { uidValidity }) =>
+          Effect.map(connection.search(key), (uids) =>
+            MessageSet.of(mailbox, uidValidity, uids))))
+    )
 
   const resolve = (messages: Query | Messages): Effect.Effect<ReadonlyArray<MessageSet>, Reason> =>
     messages instanceof Query ? Effect.map(search(messages), (set) => [set]) : Effect.sync(() => toSets(messages))
@@ -134,9 +138,7 @@ export const make = (operations: Operations, parser: MessageParser["Service"]) =
   ): Stream.Stream<A, Reason> =>
     Stream.unwrap(Effect.map(resolve(messages), (sets) =>
       Stream.fromIterable(sets).pipe(
-        Stream.flatMap((set) =>
-          Stream.map(batch(set, items, options), (row) => make(set.ref(row.uid), row))
-        )
+        Stream.flatMap((set) => Stream.map(batch(set, items, options), (row) => make(set.ref(row.uid), row)))
       )))
 
   const fetch = <const Items extends FetchItems>(
@@ -145,7 +147,7 @@ export const make = (operations: Operations, parser: MessageParser["Service"]) =
     options?: BatchOptions
   ): Stream.Stream<Fetched<Items>, Reason> =>
     // The driver answers each item that was asked for, which is what `Fetched<Items>` says.
-    batches(messages, items, options, (ref, { uid: _, ...values }) => ({ ref, ...values }) as unknown as Fetched<Items>)
+    batches(messages, items, options, (ref, row) => ({ ...row, ref }) as unknown as Fetched<Items>)
 
   const envelopes = (messages: Query | Messages, options?: EnvelopeOptions): Stream.Stream<Envelope, Reason> =>
     batches(
@@ -189,11 +191,15 @@ export const make = (operations: Operations, parser: MessageParser["Service"]) =
     section: string,
     start = 0
   ): Stream.Stream<Uint8Array, Reason> =>
-    Stream.unfold<number | undefined, Uint8Array, Reason, never>(start, (position) =>
-      position === undefined ? Effect.undefined : Effect.map(page(ref, section, position), (octets) => [
-        octets,
-        octets.length < pageOctets ? undefined : position + octets.length
-      ] as const))
+    Stream.unfold<number | undefined, Uint8Array, Reason, never>(
+      start,
+      (position) =>
+        position === undefined ? Effect.undefined : Effect.map(page(ref, section, position), (octets) =>
+          [
+            octets,
+            octets.length < pageOctets ? undefined : position + octets.length
+          ] as const)
+    )
 
   const page = (
     ref: { readonly mailbox: string; readonly uidValidity: number; readonly uid: number },

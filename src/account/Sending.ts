@@ -23,32 +23,38 @@ export const make = (operations: Operations, composer: MessageComposer["Service"
   /** The draft with sender, date and Message-ID, composed. */
   const compose = (draft: Draft, options: { readonly recipients: "required" | "optional" }) =>
     Effect.gen(function*() {
-      const from = draft.from ?? config.address ?? (config.credentials.user.includes("@") ? config.credentials.user : undefined)
+      const from = draft.from ?? config.address ??
+        (config.credentials.user.includes("@") ? config.credentials.user : undefined)
       if (from === undefined) {
         return yield* new InvalidInput({ field: "from", problem: "name a sender, or set the account's address" })
       }
       const date = draft.date ?? new Date(yield* Clock.currentTimeMillis)
-      const messageId = draft.messageId ?? `<${yield* uniqueId}@${domainOf(typeof from === "string" ? from : from.address)}>`
+      const messageId = draft.messageId ??
+        `<${yield* uniqueId}@${domainOf(typeof from === "string" ? from : from.address)}>`
       return yield* composer.compose(new Draft({ ...draft, from, date, messageId }), options)
     })
 
-  const submit = ({ envelope, messageId, source }: Composed, options?: SendingOptions): Effect.Effect<Receipt, Reason> =>
+  const submit = (
+    { envelope, messageId, source }: Composed,
+    options?: SendingOptions
+  ): Effect.Effect<Receipt, Reason> =>
     retrying("send")(onSubmission(
       { send: 1, recipients: envelope.to.length, bytes: source.length },
-      (connection) => connection.send(envelope, source, {
-        commandTimeoutMillis: Duration.toMillis(config.limits.commandTimeout),
-        answerTimeoutMillis: Duration.toMillis(config.limits.answerTimeout),
-        allRecipients: options?.allRecipients ?? false,
-        graceMillis
-      })
+      (connection) =>
+        connection.send(envelope, source, {
+          commandTimeoutMillis: Duration.toMillis(config.limits.commandTimeout),
+          answerTimeoutMillis: Duration.toMillis(config.limits.answerTimeout),
+          allRecipients: options?.allRecipients ?? false,
+          graceMillis
+        })
     )).pipe(
-        Effect.map(({ accepted, refused, response }) =>
-          new Receipt({ messageId, accepted: [...accepted], refused: [...refused], response, size: source.length })
-        ),
-        Effect.mapError((reason) =>
-          reason._tag === "OutcomeUnknown" ? new OutcomeUnknown({ messageId, detail: reason.detail }) : reason
-        )
+      Effect.map(({ accepted, refused, response }) =>
+        new Receipt({ messageId, accepted: [...accepted], refused: [...refused], response, size: source.length })
+      ),
+      Effect.mapError((reason) =>
+        reason._tag === "OutcomeUnknown" ? new OutcomeUnknown({ messageId, detail: reason.detail }) : reason
       )
+    )
 
   const send = (draft: Draft, options?: SendingOptions): Effect.Effect<Receipt, Reason> =>
     Effect.flatMap(compose(draft, { recipients: "required" }), (composed) => submit(composed, options))

@@ -33,7 +33,9 @@ const quotedPrintable = (): Decoder => {
   return (page, last) => {
     const text = rest + Buffer.from(page).toString("latin1")
     // an escape, a soft line break, or blanks before a line end may go on in the next page
-    const whole = last ? text.length : text.length - (/(?:=[ \t]*[0-9A-Fa-f]?\r?|[ \t]+\r?)$/.exec(text)?.[0].length ?? 0)
+    const whole = last
+      ? text.length
+      : text.length - (/(?:=[ \t]*[0-9A-Fa-f]?\r?|[ \t]+\r?)$/.exec(text)?.[0].length ?? 0)
     rest = text.slice(whole)
     const decoded = text.slice(0, whole)
       .replace(/[ \t]+(?=\r?\n|$)/g, (blanks, offset: number) => last || offset + blanks.length < whole ? "" : blanks)

@@ -358,7 +358,7 @@ const toMailbox = (listed: ListResponse, withStatus: boolean): Mailbox => {
     path: listed.path,
     delimiter: listed.delimiter || null,
     ...(specialUse === undefined ? {} : { specialUse }),
-    subscribed: listed.subscribed,
+    subscribed: listed.subscribed === true,
     selectable: !flags.some((flag) => /^\\(?:noselect|nonexistent)$/i.test(flag)),
     flags,
     ...(status === undefined ? {} : { status })
