@@ -108,8 +108,9 @@ const wrongPackages = (sources: Sources): ReadonlyArray<string> => {
       importers.set(name, (importers.get(name) ?? new Set()).add(file))
     }
   }
-  for (const [name, files] of importers) {
-    if (files.size > 1) wrong.push(`${name} <- ${[...files].join(", ")}`)
+  for (const name of Object.keys(mailPackages)) {
+    const files = [...importers.get(name) ?? []]
+    if (files.length !== 1) wrong.push(`${name} <- ${files.length === 0 ? "nobody" : files.join(", ")}`)
   }
   return [...new Set(wrong)]
 }
@@ -176,7 +177,9 @@ describe("architecture", () => {
     assert.deepStrictEqual(wrongPackages(broken), [
       "domain/A.ts -> node:fs",
       "account/B.ts -> smtp-server",
-      "imapflow <- driver/imapflow.ts, driver/idle.ts"
+      "imapflow <- driver/imapflow.ts, driver/idle.ts",
+      "nodemailer <- nobody",
+      "mailparser <- nobody"
     ])
   })
 
