@@ -4,6 +4,10 @@
 export { type Fault, type FaultAction, Faults, type FaultStep } from "./Faults.ts"
 /** Users, mailboxes and messages in memory, the truth behind the test servers. */
 export { MailStore, type MessageSeed, specialMailboxes, type UserSeed } from "./MailStore.ts"
+/** Mail servers in memory behind the driver contracts, for tests under TestClock. */
+export { imapCapabilities, MemoryMail, type MemoryMailOptions } from "./MemoryMail.ts"
+/** A command that a server in memory saw, with the fault that struck. */
+export type { MemoryCommand } from "./MemoryWire.ts"
 /** Raw messages of every kind from a seed, and plain ones of an exact size. */
 export {
   type SampleAttachment,

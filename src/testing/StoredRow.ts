@@ -1,0 +1,69 @@
+/** A mailbox and its messages as SELECT and FETCH answer them, in the values of the driver contract. */
+import type { FetchItems } from "../domain/Fetch.ts"
+import type { FetchedRow, SelectedMailbox, SelectOptions } from "../driver/ImapDriver.ts"
+import { toBodyPart, toEnvelopeFields } from "./MimeDecoding.ts"
+import { findSection, headerFields, structureOf } from "./MimeStructure.ts"
+import { type StoredMailbox, type StoredMessage, systemFlags } from "./StoredMailbox.ts"
+
+/** The answer to SELECT; without CONDSTORE and QRESYNC their parts are undefined. */
+export const toSelected = (
+  mailbox: StoredMailbox,
+  { readOnly, since }: SelectOptions,
+  capabilities: ReadonlySet<string>
+): SelectedMailbox => {
+  const { exists, highestModseq, keywords, path, uidNext, uidValidity } = mailbox
+  return {
+    path,
+    readOnly,
+    uidValidity,
+    uidNext,
+    exists,
+    highestModseq: capabilities.has("CONDSTORE") ? highestModseq : undefined,
+    permanentFlags: readOnly ? [] : [...systemFlags, ...keywords, "\\*"],
+    resync: since !== undefined && since.uidValidity === uidValidity && capabilities.has("QRESYNC")
+      ? {
+        vanished: mailbox.vanishedSince(since.modseq),
+        changed: mailbox.changedSince(since.modseq).map(({ flags, modseq, uid }) => ({
+          uid,
+          flags: [...flags],
+          modseq
+        }))
+      }
+      : undefined
+  }
+}
+
+/** One row of FETCH with exactly the items asked for; octets are copies. */
+export const toRow = (
+  { emailId, flags, internalDate, modseq, source, uid }: StoredMessage,
+  items: FetchItems,
+  capabilities: ReadonlySet<string>,
+  sourceLimit?: number
+): FetchedRow => {
+  const root = structureOf(source)
+  const headers = items.headers
+  return {
+    uid,
+    ...items.envelope === true ? { envelope: toEnvelopeFields(root) } : {},
+    ...items.flags === true ? { flags: [...flags] } : {},
+    ...items.internalDate === true ? { internalDate: new Date(internalDate) } : {},
+    ...items.size === true ? { size: source.length } : {},
+    ...items.structure === true ? { structure: toBodyPart(root) } : {},
+    ...items.source === true ? { source: source.slice(0, sourceLimit) } : {},
+    ...headers === undefined ? {} : {
+      headers: headers === true
+        ? source.slice(root.header.start, root.header.end)
+        : headerFields(source, root.header, headers)
+    },
+    ...items.parts === undefined ? {} : {
+      parts: new Map(items.parts.flatMap((part) => {
+        const range = findSection(root, part)
+        return range === undefined ? [] : [[part, source.slice(range.start, range.end)]]
+      }))
+    },
+    ...items.modseq === true ? { modseq: capabilities.has("CONDSTORE") ? modseq : undefined } : {},
+    ...items.labels === true ? { labels: undefined } : {},
+    ...items.emailId === true ? { emailId: capabilities.has("OBJECTID") ? emailId : undefined } : {},
+    ...items.threadId === true ? { threadId: undefined } : {}
+  }
+}
