@@ -266,6 +266,26 @@ describe("RateLimit", () => {
         assert.isTrue(Exit.isFailure(yield* Effect.exit(limit.admit(ask()))))
       }))
 
+    it.effect("while a slow store is asked gives back what the store then grants", () =>
+      Effect.gen(function*() {
+        const memory = RateStore.makeMemory()
+        const slow = {
+          ...memory,
+          take: (requests: Parameters<typeof memory.take>[0], now: number) =>
+            Effect.tap(memory.take(requests, now), () => Effect.sleep(50))
+        }
+        const limit = yield* limits([window("account", 1, 1000)]).pipe(Effect.provideService(RateStore, slow))
+        yield* Effect.forkChild(start(limit, [], "first", ask()))
+        yield* TestClock.adjust(50)
+        const second = yield* Effect.forkChild(limit.admit(ask()))
+        // The window opens at 1050, the store grants at once and says so 50 ms later.
+        yield* TestClock.adjust(1020)
+        yield* Fiber.interrupt(second)
+        yield* TestClock.adjust(100)
+        assert.deepStrictEqual((yield* limit.usage).map(({ used }) => used), [0])
+        assert.strictEqual(yield* limit.waiting, 0)
+      }))
+
     it.effect("loses nothing at whatever moment it comes", () =>
       Effect.gen(function*() {
         const limit = yield* limits([window("account", 3, 100)])
@@ -345,18 +365,21 @@ describe("RateLimit", () => {
 
     it.effect("keeps a place for a send that its own agent's reads went past", () =>
       Effect.gen(function*() {
-        const limit = yield* limits([window("agent", 3, 1000), window("send", 1, 1000)])
+        const limit = yield* limits([window("agent", 2, 1000), window("send", 1, 1000)])
         const starts: Array<Start> = []
-        // Another agent sends whenever it can, this one reads whenever it can.
-        for (let n = 0; n < 3; n++) {
-          yield* Effect.forkChild(Effect.forever(start(limit, starts, "other", ask("b", { send: 1 }))))
-          yield* Effect.forkChild(Effect.forever(start(limit, starts, "read", ask("a"))))
-        }
+        const always = (name: string, request: RateAsk) =>
+          Effect.forkChild(Effect.forever(start(limit, starts, name, request)))
+        // The agent's window opens at full seconds and its reads use it up; another agent sends at each half.
+        for (let n = 0; n < 3; n++) yield* always("read", ask("a"))
         yield* TestClock.adjust(500)
+        for (let n = 0; n < 2; n++) yield* always("other", ask("b", { send: 1 }))
+        yield* TestClock.adjust(100)
         yield* Effect.forkChild(start(limit, starts, "send", ask("a", { send: 1 })))
-        for (let step = 0; step < 600; step++) yield* TestClock.adjust(10)
-        assert.isTrue(starts.some(({ name }) => name === "send"))
-        assert.isAbove(starts.filter(({ name, at }) => name === "read" && at > 1000).length, 12)
+        for (let step = 0; step < 300; step++) yield* TestClock.adjust(100)
+        // Behind the reads that waited before it, and the sends that have the same turns as those.
+        assert.deepStrictEqual(starts.filter(({ name }) => name === "send"), [{ name: "send", at: 5500 }])
+        const reads = starts.filter(({ name, at }) => name === "read" && at >= 3000 && at < 8000)
+        assert.isAtLeast(reads.length, 9)
       }))
 
     it.effect("does not make an agent's reads wait for its send window", () =>

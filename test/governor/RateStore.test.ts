@@ -62,7 +62,7 @@ describe("RateStore in memory", () => {
   it.effect.prop(
     "keeps within the limit where starts share entries",
     [
-      Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 40 }))).check(
+      Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 90 }))).check(
         Schema.isMinLength(1),
         Schema.isMaxLength(40)
       )
@@ -74,17 +74,17 @@ describe("RateStore in memory", () => {
         const store = RateStore.makeMemory({ maxEntries: 10 })
         const times: Array<number> = []
         let now = 0
-        const end = 6 * windowMillis
+        const end = 4 * windowMillis
         for (let step = 0; now < end; step++) {
           if (yield* starts(store, [request("x", limit, windowMillis)], now)) times.push(now)
           now += gaps[step % gaps.length] ?? 0
-          if (step % gaps.length === gaps.length - 1) now++
+          if (step % 4 === 3) now += 8
         }
         // Each start is checked against the one that is a whole limit earlier.
         for (let n = limit; n < times.length; n++) {
           assert.isAtLeast((times[n] ?? 0) - (times[n - limit] ?? 0), windowMillis)
         }
-        assert.isAtLeast(times.length, 4 * limit)
+        assert.isAtLeast(times.length, 3 * limit)
       })
   )
 
@@ -104,9 +104,9 @@ describe("RateStore in memory", () => {
   it.effect("forgets a hundred thousand agents that are quiet for a window", () =>
     Effect.gen(function*() {
       const agents = 100_000
-      const store = RateStore.makeMemory({ maxKeys: agents + 1 })
+      const store = RateStore.makeMemory()
       for (let n = 0; n < agents; n++) {
-        if (!(yield* starts(store, [request("account", 1_000_000), request(`agent-${n}`, 10)], Math.floor(n / 200)))) {
+        if (!(yield* starts(store, [request(`agent-${n}`, 10)], Math.floor(n / 200)))) {
           assert.fail(`agent ${n} was refused`)
         }
       }
