@@ -20,7 +20,7 @@ import {
   type Protocol
 } from "./server/Observations.ts"
 import { type ImapHost, type ServerTls, Session } from "./server/Session.ts"
-import { type AcceptedMessage, SmtpService } from "./server/Smtp.ts"
+import type { AcceptedMessage, SmtpService } from "./server/Smtp.ts"
 import type { WireFaults } from "./server/Wire.ts"
 
 export interface MailServerOptions {
@@ -81,7 +81,9 @@ export class MailServer extends Context.Service<MailServer, MailServerShape>()("
   /** Starts a server. The scope's close ends every connection and frees the ports. */
   static make(options: MailServerOptions = {}): Effect.Effect<MailServerShape, never, Scope.Scope> {
     return Effect.gen(function*() {
-      const running = new RunningServer(options)
+      // Only who starts a server needs the package `smtp-server`
+      const { SmtpService } = yield* Effect.promise(() => import("./server/Smtp.ts"))
+      const running = new RunningServer(options, SmtpService)
       yield* Effect.acquireRelease(
         Effect.promise(() => running.listen()),
         () => Effect.promise(() => running.close())
@@ -104,7 +106,7 @@ class RunningServer {
   #accepted: Array<AcceptedMessage> = []
   readonly shape: MailServerShape
 
-  constructor(options: MailServerOptions) {
+  constructor(options: MailServerOptions, Service: typeof SmtpService) {
     this.#options = options
     const { faults = new Faults(), store = new MailStore({ users: options.users ?? [] }), tls, wire = {} } = options
     this.#observations = new Observations(options.maxCommands ?? defaultMaxCommands)
@@ -122,7 +124,7 @@ class RunningServer {
       limits: defaultReaderLimits,
       capabilities: capabilitiesWithout(options.without ?? [])
     }
-    const smtp = new SmtpService({
+    const smtp = new Service({
       ...shared("smtp"),
       isSecure,
       requiresLogin: options.smtpRequiresLogin ?? true,

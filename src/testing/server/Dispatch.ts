@@ -43,6 +43,9 @@ const namesMailbox = new Set([
   "GETQUOTAROOT"
 ])
 
+/** Commands that need nothing of the selected mailbox, so that one that is void is no obstacle. */
+const leavesMailbox = new Set(["SELECT", "EXAMINE", "UNSELECT", "LOGOUT"])
+
 /** Serves a session from the greeting to its end. */
 export const serve = async (session: Session): Promise<void> => {
   const struck = session.host.faults.take({ protocol: "imap", at: "connect" })
@@ -93,7 +96,15 @@ const run = async (session: Session, parts: ReadonlyArray<Buffer>): Promise<void
       ? undefined
       : session.host.faults.take({ protocol: "imap", at: verb, user: session.user?.name, mailbox })
     if (struck !== undefined && !await survives(session, struck, tag)) return
-    if (struck?._tag === "Drop") session.mute()
+    if (struck?._tag === "Drop") {
+      // What IDLE does is done once it has begun; it would only end with the client's DONE
+      if (verb === "IDLE") {
+        session.line("+ idling")
+        session.out.flush()
+        return session.drop()
+      }
+      session.mute()
+    }
     await complete(session, command, { tag, verb, byUid, args })
     if (struck?._tag === "Drop") session.drop()
   } catch (error) {
@@ -109,7 +120,7 @@ const complete = async (
   if (command.state !== "any") session.login()
   if (command.state === "selected") session.selected()
   // The mailbox was renamed, replaced or removed by another session: nothing the client knows of it holds
-  if (command.state !== "any" && session.view?.invalid !== undefined) {
+  if (session.view?.invalid !== undefined && !leavesMailbox.has(verb)) {
     const why = session.view.invalid
     session.unselect()
     return session.farewell(`The selected mailbox was ${why}: select it anew`)

@@ -40,7 +40,7 @@ const run = async ({ args, byUid, session, verb }: Command): Promise<string> => 
     writeRow(out, view.sequenceOf(uid), message, marked ? withFlags : writers)
     if (out.isCongested) {
       await out.drained()
-      if (session.isGone) break
+      if (session.isGone || session.isClosing) break
     }
   }
   if (asked.items.has("FLAGS")) view.toldFlags(uids)

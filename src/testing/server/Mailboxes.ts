@@ -53,7 +53,10 @@ export const mailboxes: Commands = {
   RENAME: {
     state: "authenticated",
     run: ({ args, session }) => {
-      orRefuse(session.login().renameMailbox(args.mailbox(), args.mailbox()))
+      const from = args.mailbox()
+      orRefuse(session.login().renameMailbox(from, args.mailbox()))
+      // Who renames knows the new name; what is selected stays selected
+      session.acceptRename()
       return "RENAME completed"
     }
   },

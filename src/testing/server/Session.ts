@@ -149,6 +149,13 @@ export class Session {
     this.connection.mailbox = undefined
   }
 
+  /** The selected mailbox has another name, by this session's own doing. */
+  acceptRename(): void {
+    if (this.view?.invalid !== "renamed") return
+    this.view.invalid = undefined
+    this.connection.mailbox = this.view.mailbox.path
+  }
+
   /** The mailbox of this name, or a refusal. */
   mailbox(path: string): StoredMailbox {
     const mailbox = this.login().mailbox(path)
@@ -221,6 +228,8 @@ export class Session {
     this.out.flush()
     const stream = this.#stream
     if (stream.destroyed || this.#isEnded) return this.drop()
+    // Read and thrown away, or the end of a client that goes on sending would never be seen
+    stream.off("data", this.#onData).on("data", () => undefined)
     stream.resume()
     await new Promise<void>((resolve) => stream.once("close", resolve).once("end", resolve))
     // What was sent meanwhile is not to be acted upon

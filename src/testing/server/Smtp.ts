@@ -51,6 +51,13 @@ type AuthCallback = (
 /** A reply with a code of its own, in the form `smtp-server` takes it. */
 const replied = (responseCode: number, text: string): Error => Object.assign(new Error(text), { responseCode })
 
+/** What a step does when no fault prevents it, how it answers in place of that, and how it never answers. */
+interface Step {
+  readonly proceed: () => void
+  readonly reply: (code: number, text: string) => void
+  readonly stall?: () => void
+}
+
 /** One connection; asks for a fault at each command, and can leave its answer unsaid. */
 class StruckConnection extends SMTPConnection {
   readonly #faults: Faults
@@ -98,7 +105,7 @@ class StruckConnection extends SMTPConnection {
   /** Carries out the fault of a step, if there is one; else, or after all, the step proceeds. */
   strike(
     at: string,
-    step: { readonly proceed: () => void; readonly reply: (code: number, text: string) => void },
+    step: Step,
     user = this.observed.user
   ): void {
     const action: FaultAction | undefined = this.#faults.take({ protocol: "smtp", at, user })
@@ -112,7 +119,7 @@ class StruckConnection extends SMTPConnection {
         this.dropsAnswer = true
         return step.proceed()
       case "Stall":
-        return
+        return step.stall?.()
       case "Delay":
         return this.#later(Duration.toMillis(action.duration), step.proceed)
       case "Reply":
@@ -211,6 +218,7 @@ export class SmtpService extends SMTPServer {
     if (connection === undefined) return
     const chunks: Array<Buffer> = []
     let begun = false
+    let stalled = false
     const begin = (proceed: () => void) => {
       if (begun) return proceed()
       begun = true
@@ -221,24 +229,32 @@ export class SmtpService extends SMTPServer {
           // In the middle of the message: the client has not finished speaking
           connection.send(code, text, false)
           connection.wire.end()
+        },
+        // Read on, or the end of a client that goes on sending would never be seen
+        stall: () => {
+          stalled = true
+          stream.resume()
         }
       })
     }
     stream.on("data", (chunk: Buffer) => {
+      if (stalled) return
       chunks.push(chunk)
       if (begun) return
       stream.pause()
       begin(() => stream.resume())
     })
     stream.on("error", () => undefined)
-    stream.on("end", () =>
+    stream.on("end", () => {
+      if (stalled) return
       begin(() => {
         connection.observed.observe("end")
         connection.strike("end", {
           proceed: () => this.#accept(connection, session, stream.sizeExceeded, chunks, callback),
           reply: (code, text) => callback(replied(code, text))
         })
-      }))
+      })
+    })
   }
 
   #accept(
