@@ -164,7 +164,7 @@ const open = (server: MemorySmtpOptions, wire: MemoryWire): SmtpConnection => {
       else refused.push(refusedOne)
     }
     if (accepted.length === 0 || (options.allRecipients === true && refused.length > 0)) {
-      return yield* Effect.fail(new RecipientsRejected({ recipients: refused }))
+      return yield* new RecipientsRejected({ recipients: refused })
     }
     yield* wire.exchange(refusable("DATA", 0, "message", size))
     return { accepted, refused }
@@ -178,7 +178,8 @@ const open = (server: MemorySmtpOptions, wire: MemoryWire): SmtpConnection => {
         Effect.sync(() => {
           for (const address of to) store.deliver(address, source, at)
           accept({ connection: wire.id, user: wire.user, from, to, source: source.slice(), receivedAt: at })
-          return `250 2.0.0 Ok: queued as Q${wire.id}-${sent + 1}`
+          sent++
+          return `250 2.0.0 Ok: queued as Q${wire.id}-${sent}`
         }),
       answered: (answer) => Effect.fail(smtpReason(toReply(answer), "message", source.length)),
       lost: (detail) => new OutcomeUnknown({ detail }),
@@ -206,7 +207,7 @@ const open = (server: MemorySmtpOptions, wire: MemoryWire): SmtpConnection => {
     const { answerTimeoutMillis, commandTimeoutMillis, graceMillis = 0, holdMillis = 0, onPhase } = options
     const size = source.length
     const late = (after: Duration.Duration) => new TimedOut({ wait: "command", after, written: false })
-    if (maxSize !== undefined && size > maxSize) return yield* Effect.fail(new TooLarge({ size, limit: maxSize }))
+    if (maxSize !== undefined && size > maxSize) return yield* new TooLarge({ size, limit: maxSize })
     onPhase?.("envelope")
     const { accepted, refused } = yield* within(negotiate(envelope, size, options), commandTimeoutMillis, late)
     onPhase?.("body")
@@ -225,7 +226,6 @@ const open = (server: MemorySmtpOptions, wire: MemoryWire): SmtpConnection => {
       (after) => new OutcomeUnknown({ detail: `no answer within ${Duration.format(after)}` })
     )
     const response = yield* committed(answer, graceMillis)
-    sent++
     return { accepted, refused, response } satisfies SmtpAccepted
   })
 
