@@ -23,8 +23,8 @@ export interface ScriptedImapServer {
   readonly open: () => number
   /** Waits until no socket is open. */
   readonly idle: Effect.Effect<void>
-  /** Waits until a command that begins so was heard. */
-  readonly hears: (command: string) => Effect.Effect<void>
+  /** Waits until a command that begins so was heard, behind the first `skip` commands. */
+  readonly hears: (command: string, skip?: number) => Effect.Effect<void>
   /** Commands that were not in the transcript. */
   readonly unexpected: ReadonlyArray<string>
 }
@@ -58,7 +58,7 @@ const listen = (script: Script) =>
         check()
         return Effect.sync(() => waiting.delete(check))
       })
-    const server = net.createServer((socket) => {
+    const server = net.createServer({ noDelay: true }, (socket) => {
       sockets.add(socket)
       socket.on("error", () => {})
       socket.on("close", () => {
@@ -75,7 +75,7 @@ const listen = (script: Script) =>
           ...state,
           open: () => sockets.size,
           idle: until(() => sockets.size === 0),
-          hears: (command) => until(() => state.heard.some((line) => line.startsWith(command)))
+          hears: (command, skip = 0) => until(() => state.heard.slice(skip).some((line) => line.startsWith(command)))
         },
         close: () =>
           new Promise((done) => {
@@ -172,9 +172,10 @@ const speak = (socket: net.Socket, script: Script, state: State, changed: () => 
       }
       const end = input.indexOf("\r\n")
       if (end < 0) return
-      command += input.toString("latin1", 0, end)
+      const piece = input.toString("latin1", 0, end)
+      command += piece
       input = input.subarray(end + 2)
-      const literal = /\{(\d+)(\+?)\}$/.exec(command)
+      const literal = /\{(\d+)(\+?)\}$/.exec(piece)
       if (literal === null) {
         const line = command
         command = ""

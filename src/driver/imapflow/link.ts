@@ -73,6 +73,7 @@ export class Link {
   ): Effect.Effect<void, Reason> {
     const after = Duration.millis(options.connectTimeoutMillis)
     return Effect.callback<void, Reason>((resume) => {
+      this.onThrottle((reason) => resume(Effect.fail(reason)))
       this.client.connect().then(
         () => resume(Effect.void),
         (error: ImapFlowError) => resume(Effect.fail(this.#connectReason(error, attempt)))

@@ -35,6 +35,8 @@ export class Wire {
         ? tls.connect(secureOptions(options), onConnect)
         : net.connect({ host: options.host, port: options.port }, onConnect)
       this.#watch(socket)
+      // A command with a literal is several writes; held back, each would wait for the last to be acknowledged.
+      socket.setNoDelay(true)
       socket.on("lookup", () => this.step = "tcp")
       socket.on("connect", () => this.step = options.secure ? "tls" : "greeting")
       socket.on("secureConnect", () => this.step = "greeting")
