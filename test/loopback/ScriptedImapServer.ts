@@ -101,7 +101,9 @@ const speak = (socket: net.Socket, script: Script, state: State, changed: () => 
   let command = ""
   let owed = 0
 
+  /** All lines of one answer go out in one piece, so that what stands behind the completion comes with it. */
   const answer = (tag: string) => {
+    socket.cork()
     while (steps[0]?.startsWith("S")) {
       const step = steps.shift() ?? ""
       if (step === "S! FIN") {
@@ -111,8 +113,9 @@ const speak = (socket: net.Socket, script: Script, state: State, changed: () => 
         isSilent = true
         socket.resetAndDestroy()
       } else if (step === "S! STALL") isSilent = true
-      else send(step.slice(3).replaceAll("$", tag))
+      else send(step.slice(3).replace(/^\$/, tag))
     }
+    socket.uncork()
   }
 
   const usual = (tag: string, text: string): boolean => {

@@ -88,7 +88,10 @@ describe("connecting over IMAP", () => {
 
   it.effect("uses AUTHENTICATE PLAIN for what LOGIN cannot carry, and where LOGIN is disabled", () =>
     Effect.gen(function*() {
-      const plain = { capabilities: `${noLogin} AUTH=PLAIN`, lines: ["C: AUTHENTICATE PLAIN", "S: + ", "C: …", "S: $ OK in"] }
+      const plain = {
+        capabilities: `${noLogin} AUTH=PLAIN`,
+        lines: ["C: AUTHENTICATE PLAIN", "S: + ", "C: …", "S: $ OK in"]
+      }
       const accented = yield* scripted(plain)
       yield* Effect.scoped(connect(accented.port, { password: "pässword" }))
       assert.strictEqual(
@@ -103,7 +106,12 @@ describe("connecting over IMAP", () => {
     Effect.gen(function*() {
       const server = yield* scripted({
         capabilities: `${noLogin} AUTH=XOAUTH2 SASL-IR`,
-        lines: ["C: AUTHENTICATE XOAUTH2 …", "S: + eyJzdGF0dXMiOiI0MDAifQ==", "C: ", "S: $ NO [AUTHENTICATIONFAILED] bad token"]
+        lines: [
+          "C: AUTHENTICATE XOAUTH2 …",
+          "S: + eyJzdGF0dXMiOiI0MDAifQ==",
+          "C: ",
+          "S: $ NO [AUTHENTICATIONFAILED] bad token"
+        ]
       })
       const reason = yield* failure(connect(server.port, { token: "tok-123" }))
       assert.strictEqual(reason._tag, "AuthenticationFailed")

@@ -25,11 +25,15 @@ const families: { readonly [name: string]: Family } = {
   subscribe: { run: (c) => c.subscribe("Archive"), wire: "SUBSCRIBE Archive" },
   unsubscribe: { run: (c) => c.unsubscribe("Archive"), wire: "UNSUBSCRIBE Archive" },
   quota: { run: (c) => c.quota("INBOX"), wire: "GETQUOTAROOT INBOX" },
-  select: { run: (c) => c.select("INBOX", { readOnly: true }), wire: "EXAMINE INBOX", after: [
-    "C: LIST …",
-    "S: * LIST () \"/\" INBOX",
-    "S: $ OK found"
-  ] },
+  select: {
+    run: (c) => c.select("INBOX", { readOnly: true }),
+    wire: "EXAMINE INBOX",
+    after: [
+      "C: LIST …",
+      "S: * LIST () \"/\" INBOX",
+      "S: $ OK found"
+    ]
+  },
   search: { run: (c) => c.search({ _tag: "All" }), wire: "UID SEARCH ALL" },
   fetch: { run: (c) => c.fetch("1:3", { flags: true }), wire: "UID FETCH 1:3 …" },
   fetchPartial: {
@@ -127,4 +131,3 @@ describe("a command of the IMAP adapter", () => {
       }).pipe(Effect.provide(imapflow.layer)))
   }
 })
-

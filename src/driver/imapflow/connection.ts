@@ -5,7 +5,7 @@
 import { Effect, Result } from "effect"
 import type { FetchItems } from "../../domain/Fetch.ts"
 import { Mailbox, MailboxStatus, Quota, QuotaResource, type SpecialUse } from "../../domain/Mailbox.ts"
-import { InvalidInput, ProtocolViolation, type Reason, Unsupported } from "../../domain/MailError.ts"
+import { InvalidInput, type Reason, Unsupported } from "../../domain/MailError.ts"
 import type {
   CopyResult,
   FetchOptions,
@@ -66,12 +66,10 @@ export const makeConnection = (link: Link): ImapConnection => {
       : Effect.fail(new Unsupported({ capability, detail }))
 
   const list: ImapConnection["list"] = ({ status }) =>
-    link.command((client) => client.list(status ? { statusQuery: counters } : {})).pipe(
-      Effect.map((mailboxes) => {
-        opened.isListed = true
-        return mailboxes.map((mailbox) => toMailbox(mailbox, status))
-      })
-    )
+    link.read(link.command((client) => client.list(status ? { statusQuery: counters } : {})), (mailboxes) => {
+      opened.isListed = true
+      return mailboxes.map((mailbox) => toMailbox(mailbox, status))
+    })
 
   /** One LIST fills imapflow's cache of mailboxes; without it every first SELECT costs two round trips more. */
   const listOnce = Effect.suspend(() => {
@@ -99,33 +97,28 @@ export const makeConnection = (link: Link): ImapConnection => {
       ? { readOnly, changedSince: since.modseq, uidValidity: since.uidValidity }
       : { readOnly }
     opened.last = undefined
-    const box = yield* Effect.acquireUseRelease(
+    const answer = yield* Effect.acquireUseRelease(
       Effect.sync(() => {
         opened.isOpening = true
         client.on("expunge", onExpunge).on("flags", onFlags)
       }),
-      () => link.command((client) => client.mailboxOpen(path, options), { mailbox: path }),
+      () =>
+        link.command(
+          // Read at once: rows that come behind the answer move the same object's HIGHESTMODSEQ, which is no cursor then.
+          (client) => client.mailboxOpen(path, options).then((box) => toSelected(box, readOnly)),
+          { mailbox: path }
+        ),
       () =>
         Effect.sync(() => {
           opened.isOpening = false
           client.off("expunge", onExpunge).off("flags", onFlags)
         })
     )
-    // imapflow says here whether the server honoured the request; its type does not.
-    const isResynced = isAsked && (box as MailboxObject & { readonly qresync?: boolean }).qresync === true
     const mailbox: SelectedMailbox = {
-      path: box.path,
-      readOnly: box.readOnly ?? readOnly,
-      uidValidity: Number(box.uidValidity ?? 0),
-      uidNext: box.uidNext ?? 0,
-      exists: box.exists ?? 0,
-      highestModseq: box.noModseq === true || !box.highestModseq ? undefined : box.highestModseq,
-      permanentFlags: [...(box.permanentFlags ?? (readOnly ? [] : [...(box.flags ?? []), "\\*"]))],
-      resync: isResynced ? { vanished, changed } : undefined
+      ...answer.mailbox,
+      resync: isAsked && answer.isResynced ? { vanished, changed } : undefined
     }
-    if (mailbox.uidValidity === 0) {
-      return yield* new ProtocolViolation({ detail: "SELECT without UIDVALIDITY", written: true })
-    }
+    if (mailbox.uidValidity === 0) return yield* link.violated("SELECT without UIDVALIDITY")
     opened.last = { mailbox, isReadOnly: readOnly }
     return mailbox
   })
@@ -158,15 +151,16 @@ export const makeConnection = (link: Link): ImapConnection => {
     heard: () => heard,
     list,
     status: (mailbox) =>
-      named(mailbox, (path) =>
-        link.command((client) => client.status(path, counters), { mailbox }).pipe(
-          Effect.flatMap((status) => {
-            const found = toStatus(status)
-            return found === undefined
-              ? Effect.fail(new ProtocolViolation({ detail: "STATUS without the counters asked for", written: true }))
-              : Effect.succeed(found)
-          })
-        )),
+      named(
+        mailbox,
+        (path) =>
+          link.read(link.command((client) => client.status(path, counters), { mailbox }), toStatus).pipe(
+            Effect.filterOrFail(
+              (status) => status !== undefined,
+              () => link.violated("STATUS without the counters asked for")
+            )
+          )
+      ),
     create: (mailbox) =>
       named(mailbox, (path) =>
         link.command((client) => client.mailboxCreate(path), { mailbox }).pipe(
@@ -190,7 +184,7 @@ export const makeConnection = (link: Link): ImapConnection => {
         if (!has("QUOTA") && ![...capabilities].some((name) => name.startsWith("QUOTA=RES-"))) {
           return Effect.fail(new Unsupported({ capability: "QUOTA", detail: "it keeps no count of space" }))
         }
-        return Effect.map(link.command((client) => client.getQuota(path), { mailbox }), toQuota)
+        return link.read(link.command((client) => client.getQuota(path), { mailbox }), toQuota)
       }),
 
     select: (mailbox, options) =>
@@ -235,7 +229,7 @@ export const makeConnection = (link: Link): ImapConnection => {
         }).pipe(
           Effect.flatMap(({ octets }) =>
             octets !== undefined && octets.byteLength > length
-              ? Effect.fail(new ProtocolViolation({ detail: "more octets than were asked for", written: true }))
+              ? Effect.fail(link.violated("more octets than were asked for"))
               : Effect.succeed(octets)
           )
         )
@@ -323,6 +317,21 @@ interface Opened {
   readonly isReadOnly: boolean
 }
 
+const toSelected = (box: MailboxObject, readOnly: boolean) => ({
+  // imapflow says here whether the server honoured the request; its type does not.
+  isResynced: (box as MailboxObject & { readonly qresync?: boolean }).qresync === true,
+  mailbox: {
+    path: box.path,
+    readOnly: box.readOnly ?? readOnly,
+    uidValidity: Number(box.uidValidity ?? 0),
+    uidNext: box.uidNext ?? 0,
+    exists: box.exists ?? 0,
+    highestModseq: box.noModseq === true || !box.highestModseq ? undefined : box.highestModseq,
+    // A server that does not say lets all flags be changed (RFC 3501 6.3.1).
+    permanentFlags: [...(box.permanentFlags ?? [...(box.flags ?? []), "\\*"])]
+  }
+})
+
 interface FlagsEvent {
   readonly uid?: number | undefined
   readonly modseq?: bigint | undefined
@@ -358,6 +367,7 @@ const toMailbox = (listed: ListResponse, withStatus: boolean): Mailbox => {
     path: listed.path,
     delimiter: listed.delimiter || null,
     ...(specialUse === undefined ? {} : { specialUse }),
+    // Left out where no LSUB line named it.
     subscribed: listed.subscribed === true,
     selectable: !flags.some((flag) => /^\\(?:noselect|nonexistent)$/i.test(flag)),
     flags,

@@ -169,6 +169,21 @@ export class Link {
     return reason?._tag === "ProtocolViolation" ? reason : new ConnectionLost({ detail: this.#why(), written })
   }
 
+  /** The server said what no server says; what it says next is not believed either. */
+  violated(detail: string): Reason {
+    this.#break()
+    return new ProtocolViolation({ detail, written: true })
+  }
+
+  /** Reads values of an answer. Values of a server that fit no type of ours are its fault and no defect. */
+  read<A, B>(answer: Effect.Effect<A, Reason>, values: (answer: A) => B): Effect.Effect<B, Reason> {
+    return Effect.flatMap(answer, (answer) =>
+      Effect.try({
+        try: () => values(answer),
+        catch: (error) => this.violated(error instanceof Error ? error.message : "an answer that cannot be read")
+      }))
+  }
+
   #break(): void {
     this.#isBroken = true
     this.client.close()

@@ -28,9 +28,9 @@ export const compileSearch = (
       case "All":
         return everything
       case "And":
-        return key.keys.map(walk).reduce(and, everything)
+        return tree(and, key.keys.map(walk), everything)
       case "Or":
-        return key.keys.length === 0 ? nothing : or(key.keys.map(walk))
+        return tree(or, key.keys.map(walk), nothing)
       case "Not":
         return { not: walk(key.key) }
       case "Text":
@@ -132,12 +132,19 @@ const and = (a: SearchObject, b: SearchObject): SearchObject => {
   return { or: [a], not: { not: b } }
 }
 
-/** Any of them, as a balanced tree: OR takes two keys, and servers bound the depth. */
-const or = (queries: ReadonlyArray<SearchObject>): SearchObject => {
-  const [first = nothing] = queries
-  if (queries.length < 2) return first
+/** Either. */
+const or = (a: SearchObject, b: SearchObject): SearchObject => ({ or: [a, b] })
+
+/** All queries joined two by two, so that the depth stays small: servers bound it. */
+const tree = (
+  join: (a: SearchObject, b: SearchObject) => SearchObject,
+  queries: ReadonlyArray<SearchObject>,
+  none: SearchObject
+): SearchObject => {
+  const [only = none] = queries
+  if (queries.length < 2) return only
   const middle = queries.length >> 1
-  return { or: [or(queries.slice(0, middle)), or(queries.slice(middle))] }
+  return join(tree(join, queries.slice(0, middle), none), tree(join, queries.slice(middle), none))
 }
 
 /**
