@@ -126,6 +126,9 @@ const openWire = ({ connectTimeoutMillis, credentials, endpoint }: SmtpConnectOp
     wire.listener?.changed()
   })
   smtp.on("end", () => wire.listener?.changed())
+  raw.once("connect", () => {
+    wire.step = "greeting"
+  })
   raw.once("close", () => {
     Deferred.doneUnsafe(wire.closed, Effect.succeed(wire.failure?.message ?? "closed"))
     wire.listener?.changed()
@@ -192,10 +195,7 @@ const greet = (wire: Wire): Effect.Effect<void, Reason> =>
     wire.raw.once("connect", () => resume(Effect.void))
     wire.raw.once("error", (error: Failure) => resume(Effect.fail(error)))
   }).pipe(
-    Effect.andThen(Effect.suspend(() => {
-      wire.step = "greeting"
-      return call(wire, (done) => wire.smtp.connect(done))
-    })),
+    Effect.andThen(call(wire, (done) => wire.smtp.connect(done))),
     Effect.mapError((failure) => connectReason(failure, progress(wire))),
     Effect.andThen(Effect.sync(() => {
       wire.capabilities = readCapabilities(String(wire.smtp.lastServerResponse))

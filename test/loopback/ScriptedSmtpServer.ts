@@ -26,7 +26,7 @@ export interface Action {
   readonly reply?: string
   readonly raw?: string
   /** `on` goes on as usual, the default after a reply; `silence` never says anything more. */
-  readonly then?: "on" | "fin" | "rst" | "silence"
+  readonly next?: "on" | "fin" | "rst" | "silence"
   /** For `dot`: the message is queued whatever is said. */
   readonly queue?: boolean
   /** A continuation line every so many milliseconds, for ever. */
@@ -34,6 +34,10 @@ export interface Action {
   /** For `body`: after so many octets of the body. */
   readonly octets?: number
   readonly delayMillis?: number
+  /** Stops reading the socket, so that the client's writes get stuck. */
+  readonly deaf?: boolean
+  /** One more action after this one. */
+  readonly later?: Action
 }
 
 /** `nth` counts the times this step was reached, from 1, over all connections. */
@@ -64,6 +68,8 @@ export interface ServerOptions {
   readonly security?: "tls" | "starttls" | "none"
   /** The extensions announced; STARTTLS is added before TLS, AUTH must be named. */
   readonly extensions?: ReadonlyArray<string>
+  /** Lines that make up an AUTH exchange other than LOGIN; each asks the script for "auth". */
+  readonly authSteps?: number
 }
 
 export const defaultExtensions = ["PIPELINING", "8BITMIME", "SIZE 50000000", "SMTPUTF8", "AUTH PLAIN LOGIN"]
@@ -96,7 +102,7 @@ class Server implements ScriptedSmtpServer {
 
   constructor(options: ServerOptions) {
     this.options = options
-    this.net = Net.createServer({ allowHalfOpen: true }, (socket) => {
+    this.net = Net.createServer((socket) => {
       this.#connections++
       this.#sockets.add(socket)
       this.#peak = Math.max(this.#peak, this.#sockets.size)
@@ -167,15 +173,15 @@ class Session {
 
   #listen() {
     this.socket.on("data", (chunk: Buffer) => this.#data(chunk))
-    this.socket.on("end", () => this.socket.end())
   }
 
   #secure() {
     this.raw.removeAllListeners("data")
-    this.raw.removeAllListeners("end")
     this.rest = Buffer.alloc(0)
     this.socket = new Tls.TLSSocket(this.raw, { isServer: true, key: privateKey, cert: certificate })
     this.socket.on("error", () => {})
+    // a greeting that waits for a handshake the client has given up would keep this side open
+    this.socket.on("end", () => this.raw.destroy())
     this.#listen()
   }
 
@@ -187,7 +193,7 @@ class Session {
       return true
     }
     this.#act(action)
-    return action.then === "on"
+    return action.next === "on"
   }
 
   #act(action: Action): void {
@@ -198,13 +204,15 @@ class Session {
         this.raw.on("close", () => clearInterval(timer))
         this.deaf = true
       }
-      if (action.then === "silence") this.deaf = true
-      if (action.then !== "fin" && action.then !== "rst") {
+      if (action.next === "silence") this.deaf = true
+      if (action.deaf === true) this.raw.pause()
+      if (action.later !== undefined) this.#act(action.later)
+      if (action.next !== "fin" && action.next !== "rst") {
         if (said !== "") this.socket.write(said)
         return
       }
       this.deaf = true
-      const leave = () => action.then === "rst" ? this.raw.resetAndDestroy() : this.socket.end()
+      const leave = () => action.next === "rst" ? this.raw.resetAndDestroy() : this.socket.end()
       if (said === "") leave()
       else this.socket.write(said, leave)
     }
@@ -278,6 +286,7 @@ class Session {
       this.authSteps = 2
       this.socket.write("334 VXNlcm5hbWU6\r\n")
     } else if (verb === "AUTH") {
+      this.authSteps = (this.server.options.authSteps ?? 1) - 1
       this.#perform("auth", line, "235 2.7.0 ok")
     } else if (verb === "MAIL") {
       if (this.from !== "") return void this.socket.write("503 5.5.1 nested MAIL\r\n")
@@ -289,7 +298,7 @@ class Session {
       const action = this.server.at("data", line)
       if (action !== undefined) {
         this.#act(action)
-        if (action.then !== "on") return
+        if (action.next !== "on") return
       } else if (this.to.length === 0) return void this.socket.write("503 5.5.1 no recipients\r\n")
       else this.socket.write("354 go\r\n")
       this.inData = true
