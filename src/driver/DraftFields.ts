@@ -132,7 +132,9 @@ const mailboxes = Effect.fnUntraced(function*(
     if (typeof input === "string") {
       const text = yield* line(field, input)
       for (const entry of read(text)) {
-        for (const each of "group" in entry ? entry.group : [entry]) yield* mailbox(field, each.address, text)
+        for (const each of "group" in entry ? entry.group : [entry]) {
+          yield* mailbox(field, isWritten(text, each) ? each.address : "", text)
+        }
         found.push(entry)
       }
     } else {
@@ -142,6 +144,11 @@ const mailboxes = Effect.fnUntraced(function*(
   }
   return found
 })
+
+/** Readers of addresses drop what does not fit: "bob@exa mple.org" must not become bob@exa with the name "mple.org". */
+const isWritten = (text: string, { address, name }: Mailbox): boolean =>
+  name === "" || text.includes(`(${name})`) ||
+  text.replace(/<\s+|\s+>/g, (each) => each.trim()).includes(`<${address}>`)
 
 const isList = (given: AddressInput | ReadonlyArray<AddressInput>): given is ReadonlyArray<AddressInput> =>
   Array.isArray(given)
