@@ -5,8 +5,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { MailServer } from "../../src/testing/MailServer.ts"
+import { certificate as cert, privateKey as key } from "./certificate.ts"
 import { mail, users } from "./mail-server.ts"
-import { cert, key } from "./tls.ts"
 
 const start = MailServer.make({ users: users ?? [] })
 

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Scope } from "effect"
 import { createConnection } from "node:net"
 import { MailServer } from "../../src/testing/MailServer.ts"
-import { ask, client, mail, users } from "./mail-server.ts"
+import { ask, client, mail, untilConnections, users } from "./mail-server.ts"
 import { smtpDialogue, Transcript } from "./transcript.ts"
 
 const start = MailServer.make({ users: users ?? [] })
@@ -21,8 +21,7 @@ describe("MailServer observations", () => {
         assert.strictEqual(server.connections({ protocol: "imap" }).length, 3)
         assert.strictEqual(server.connections({ user: "bob" }).length, 2)
       }))
-      yield* Effect.sleep("30 millis")
-      assert.strictEqual(server.connections().length, 0)
+      yield* untilConnections(server, 0)
       assert.strictEqual(server.peak(), 4)
       assert.strictEqual(server.peak({ protocol: "imap" }), 3)
       assert.strictEqual(server.peak({ protocol: "imap", user: "bob" }), 2)
@@ -79,7 +78,7 @@ describe("MailServer observations", () => {
       const refused = yield* client(server).pipe(Effect.catchDefect(Effect.succeed))
       assert.propertyVal(refused, "serverResponseCode", "LIMIT")
       yield* Scope.close(scope, Exit.void)
-      yield* Effect.sleep("20 millis")
+      yield* untilConnections(server, 0)
       yield* client(server)
       server.setMaxConnections("imap", undefined)
       yield* client(server)

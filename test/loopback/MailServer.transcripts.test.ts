@@ -36,7 +36,7 @@ describe("MailServer given odd input", () => {
       yield* transcript.write("c APPEND INBOX {70000000+}\r\n")
       yield* transcript.write(Buffer.alloc(70_000_000, 65))
       assert.deepStrictEqual(yield* transcript.say("\r\nd NOOP", /^d /), [
-        "c BAD Too long argument",
+        "c BAD literal too large",
         "d OK NOOP completed"
       ])
     }))

@@ -51,5 +51,13 @@ export const client = (
       })
   )
 
+/** Waits until the server has closed all but so many connections; the test's own bound ends a wait in vain. */
+export const untilConnections = (server: MailServerShape, count: number): Effect.Effect<void> =>
+  Effect.suspend(() =>
+    server.connections().length === count
+      ? Effect.void
+      : Effect.andThen(Effect.sleep("2 millis"), untilConnections(server, count))
+  )
+
 /** Runs a promise of a client as an effect. */
 export const ask = <A>(promise: () => Promise<A>): Effect.Effect<A> => Effect.promise(promise)

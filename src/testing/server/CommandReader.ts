@@ -32,7 +32,7 @@ export class CommandReader {
   #literal: Buffer | undefined
   #filled = 0
   #toSkip = 0
-  #overlong: string | undefined
+  #refused: (Input & { readonly _tag: "Refused" }) | undefined
 
   constructor(limits: ReaderLimits) {
     this.#limits = limits
@@ -74,8 +74,8 @@ export class CommandReader {
       }
       const line = this.#takeLine()
       if (line === undefined) return undefined
-      if (this.#overlong !== undefined) {
-        const input: Input = { _tag: "Refused", tag: this.#overlong, why: "line" }
+      if (this.#refused !== undefined) {
+        const input = this.#refused
         this.#start()
         return input
       }
@@ -88,14 +88,11 @@ export class CommandReader {
       this.#lineBytes += line.length
       this.#parts.push(line.subarray(0, announced.start))
       if (announced.length > this.#limits.maxLiteralBytes || this.#lineBytes > this.#limits.maxLineBytes) {
-        const tag = tagOf(this.#parts[0] ?? none)
-        if (announced.waits) {
-          this.#start()
-          return { _tag: "Refused", tag, why: "literal" }
-        }
+        const refused = { _tag: "Refused", tag: tagOf(this.#parts[0] ?? none), why: "literal" } as const
         this.#start()
+        if (announced.waits) return refused
         this.#toSkip = announced.length
-        this.#overlong = tag
+        this.#refused = refused
         continue
       }
       this.#literal = Buffer.allocUnsafe(announced.length)
@@ -107,7 +104,7 @@ export class CommandReader {
   /** The next line as it is, for the turns of AUTHENTICATE and IDLE. Empty where it is too long. */
   nextLine(): Buffer | undefined {
     const line = this.#takeLine()
-    if (line !== undefined && this.#overlong !== undefined) {
+    if (line !== undefined && this.#refused !== undefined) {
       this.#start()
       return none
     }
@@ -123,13 +120,17 @@ export class CommandReader {
     }
     const line = this.#pending.subarray(0, end > 0 && this.#pending[end - 1] === 13 ? end - 1 : end)
     this.#drop(end + 1)
-    if (line.length > this.#limits.maxLineBytes) this.#overlong ??= tagOf(this.#parts[0] ?? line)
+    if (line.length > this.#limits.maxLineBytes) this.#refuse(line)
     return line
   }
 
   #overflow(): void {
-    this.#overlong ??= tagOf(this.#parts[0] ?? this.#pending)
+    this.#refuse(this.#pending)
     this.#drop(this.#pending.length)
+  }
+
+  #refuse(line: Buffer): void {
+    this.#refused ??= { _tag: "Refused", tag: tagOf(this.#parts[0] ?? line), why: "line" }
   }
 
   #drop(octets: number): void {
@@ -140,7 +141,7 @@ export class CommandReader {
   #start(): void {
     this.#parts = []
     this.#lineBytes = 0
-    this.#overlong = undefined
+    this.#refused = undefined
     this.#literal = undefined
     this.#filled = 0
   }

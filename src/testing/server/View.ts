@@ -7,7 +7,7 @@ import { toRange } from "../../domain/MessageSet.ts"
 import type { MailboxChange, StoredMailbox, StoredMessage } from "../StoredMailbox.ts"
 import type { Output } from "./Output.ts"
 import { bad } from "./Refusal.ts"
-import { lowerBound, normalise, parseSequenceSet } from "./SequenceSet.ts"
+import { lowerBound, normalise, parseSequenceSet } from "./SequenceRanges.ts"
 
 /** What the session has enabled, which decides the form of the untagged answers (RFC 7162). */
 export interface Enabled {
