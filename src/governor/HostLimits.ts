@@ -1,0 +1,121 @@
+/**
+ * What the accounts of a process share per host: caps on connections, and the rest that logins are given after refused
+ * credentials, since servers delay every login from that address then. Accounts take a place before they connect and
+ * give it back when the socket has closed; where places are short, accounts that hold unused connections are asked to
+ * let one go.
+ */
+import { Clock, Context, Effect, Latch, Layer, type Scope } from "effect"
+import { Cooldown, type Hold } from "./Cooldown.ts"
+
+export interface HostLimitsOptions {
+  /** Connections to one host, of all accounts, IMAP and SMTP together. Default: no cap. */
+  readonly connectionsPerHost?: number | undefined
+  /** Connections of the process. Default: no cap. */
+  readonly connections?: number | undefined
+}
+
+interface Waiter {
+  readonly host: string
+  readonly granted: Latch.Latch
+  isGranted: boolean
+}
+
+/** The limits in force. `HostLimits.layer` sets them for the accounts below it; without it there are only the holds. */
+export class HostLimits {
+  static readonly current = Context.Reference<HostLimits>("effect-mail/HostLimits", {
+    defaultValue: () => new HostLimits({})
+  })
+
+  /** Caps for all accounts that are made below this layer. */
+  static readonly layer = (options: HostLimitsOptions): Layer.Layer<never> =>
+    Layer.sync(HostLimits.current, () => new HostLimits(options))
+
+  readonly #perHost: number
+  readonly #perProcess: number
+  readonly #used = new Map<string, number>()
+  readonly #holds = new Map<string, Hold>()
+  readonly #owners = new Set<{ readonly host: string; readonly asked: () => void }>()
+  #waiters: Array<Waiter> = []
+  #total = 0
+
+  constructor(options: HostLimitsOptions) {
+    this.#perHost = options.connectionsPerHost ?? Infinity
+    this.#perProcess = options.connections ?? Infinity
+  }
+
+  /** A place for one connection, in order of arrival, until the scope closes. Waits also while logins to the host rest. */
+  take(host: string): Effect.Effect<void, never, Scope.Scope> {
+    return Effect.acquireRelease(
+      Effect.suspend(() => {
+        const waiter: Waiter = { host, granted: Latch.makeUnsafe(false), isGranted: false }
+        this.#waiters.push(waiter)
+        this.#grant()
+        if (!waiter.isGranted) this.#ask(host)
+        return waiter.granted.await.pipe(
+          Effect.onInterrupt(() => Effect.sync(() => this.#leave(waiter)))
+        )
+      }),
+      () => Effect.sync(() => this.#release(host)),
+      { interruptible: true }
+    ).pipe(Effect.andThen(this.#rested(host)))
+  }
+
+  /** Credentials were refused at this host: its logins rest for a while. */
+  refused(host: string, now: number): void {
+    this.#holds.set(host, Cooldown.authenticationHold(this.#holds.get(host) ?? Cooldown.free, now))
+  }
+
+  /** Somebody waits for a place that a connection to this host takes up. */
+  isShort(host: string): boolean {
+    return this.#waiters.some((waiter) => waiter.host === host || this.#total >= this.#perProcess)
+  }
+
+  /** Calls `asked` whenever somebody begins to wait for a place that a connection to this host takes up. */
+  owner(host: string, asked: () => void): Effect.Effect<void, never, Scope.Scope> {
+    return Effect.asVoid(Effect.acquireRelease(
+      Effect.sync(() => {
+        const owner = { host, asked }
+        this.#owners.add(owner)
+        return owner
+      }),
+      (owner) => Effect.sync(() => this.#owners.delete(owner))
+    ))
+  }
+
+  #rested(host: string): Effect.Effect<void> {
+    return Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      const rest = (this.#holds.get(host)?.until ?? now) - now
+      return rest > 0 ? Effect.andThen(Effect.sleep(rest), this.#rested(host)) : Effect.void
+    })
+  }
+
+  #grant(): void {
+    this.#waiters = this.#waiters.filter((waiter) => {
+      const used = this.#used.get(waiter.host) ?? 0
+      if (used >= this.#perHost || this.#total >= this.#perProcess) return true
+      this.#used.set(waiter.host, used + 1)
+      this.#total++
+      waiter.isGranted = true
+      waiter.granted.openUnsafe()
+      return false
+    })
+  }
+
+  #ask(host: string): void {
+    const all = this.#total >= this.#perProcess
+    for (const owner of this.#owners) if (all || owner.host === host) owner.asked()
+  }
+
+  #leave(waiter: Waiter): void {
+    if (waiter.isGranted) this.#release(waiter.host)
+    else this.#waiters = this.#waiters.filter((other) => other !== waiter)
+  }
+
+  #release(host: string): void {
+    const used = (this.#used.get(host) ?? 1) - 1
+    if (used > 0) this.#used.set(host, used)
+    else this.#used.delete(host)
+    this.#total--
+    this.#grant()
+  }
+}
