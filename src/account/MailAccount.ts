@@ -24,6 +24,7 @@ import * as nodemailer from "../driver/nodemailer.ts"
 import type { SmtpDriver } from "../driver/SmtpDriver.ts"
 import type { GovernorStats } from "../governor/Governor.ts"
 import { RetryPolicy } from "../governor/RetryPolicy.ts"
+import { CurrentOperation } from "../governor/Telemetry.ts"
 import * as Changing from "./Changing.ts"
 import type { FlagOptions, RemoveOptions } from "./Changing.ts"
 import * as Environment from "./Environment.ts"
@@ -176,16 +177,29 @@ const make = Effect.fnUntraced(function*(config: AccountConfig, options?: Accoun
   ) =>
     Effect.fn(name)(function*(...args: Args) {
       const mailbox = mailboxOf(...args)
+      const short = name.slice("MailAccount.".length)
       yield* Effect.annotateCurrentSpan(yield* attributes(mailbox))
-      return yield* Effect.mapError(run(...args), toMailError(name.slice("MailAccount.".length), mailbox))
+      return yield* run(...args).pipe(
+        Effect.mapError(toMailError(short, mailbox)),
+        Effect.provideService(CurrentOperation, short),
+        Effect.annotateLogs(logged(mailbox))
+      )
     })
 
   const streaming = <A>(name: `MailAccount.${string}`, stream: Stream.Stream<A, Reason>, mailbox: string | undefined) =>
-    Stream.unwrap(Effect.map(attributes(mailbox), (attributes) =>
-      stream.pipe(
-        Stream.mapError(toMailError(name.slice("MailAccount.".length), mailbox)),
+    Stream.unwrap(Effect.map(attributes(mailbox), (attributes) => {
+      const short = name.slice("MailAccount.".length)
+      return stream.pipe(
+        Stream.mapError(toMailError(short, mailbox)),
+        Stream.provideService(CurrentOperation, short),
         Stream.withSpan(name, { attributes })
-      )))
+      )
+    }))
+
+  const logged = (mailbox: string | undefined) => ({
+    account: config.name,
+    ...(mailbox === undefined ? {} : { mailbox })
+  })
 
   const named = (mailbox: string) => mailbox
   const ofMessages = (messages: Messages) => mailboxOf(messages)
@@ -255,7 +269,7 @@ const make = Effect.fnUntraced(function*(config: AccountConfig, options?: Accoun
     ),
 
     send: operation("MailAccount.send", sending.send),
-    stats: Effect.all({ imap: operations.imap.stats, smtp: operations.smtp.stats })
+    stats: Effect.sync(() => ({ imap: operations.imap.observe(), smtp: operations.smtp.observe() }))
   })
 })
 

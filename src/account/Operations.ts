@@ -2,7 +2,7 @@
  * How every operation of an account reaches its servers: who asks, through which limits, on which connection, repeated
  * when and how often. Works in `Reason`s; the public service names the account and the operation around them.
  */
-import { Duration, Effect, type Scope } from "effect"
+import { Context, Duration, Effect, type Scope } from "effect"
 import type { AccountConfig } from "../domain/AccountConfig.ts"
 import { Agent } from "../domain/Agent.ts"
 import { InvalidInput, MailboxChanged, type Reason } from "../domain/MailError.ts"
@@ -12,6 +12,7 @@ import { bounded } from "../governor/CommandTimeout.ts"
 import * as Governor from "../governor/Governor.ts"
 import { type RateCosts, RateLimit } from "../governor/RateLimit.ts"
 import { RetryPolicy, type Safety } from "../governor/RetryPolicy.ts"
+import * as Telemetry from "../governor/Telemetry.ts"
 
 /** A mailbox to be selected; with `uidValidity` only as long as it is the same mailbox (I12). */
 export interface Place {
@@ -102,8 +103,13 @@ export const make = Effect.fnUntraced(function*(
     lingerMillis
   }
 
+  const telemetry = yield* Telemetry.make(config.name)
+
   const imap = yield* Governor.make<ImapConnection>({
     ...shared,
+    protocol: "imap",
+    host: config.imap?.host ?? "",
+    telemetry,
     cap: limits.imapConnections,
     connecting: {
       open: config.imap === undefined
@@ -121,6 +127,9 @@ export const make = Effect.fnUntraced(function*(
 
   const smtp = yield* Governor.make<SmtpConnection>({
     ...shared,
+    protocol: "smtp",
+    host: config.smtp?.host ?? "",
+    telemetry,
     cap: limits.smtpConnections,
     connecting: {
       open: config.smtp === undefined
@@ -143,16 +152,21 @@ export const make = Effect.fnUntraced(function*(
   const admitted = <A, E>(
     costs: RateCosts,
     octetsOf: ((answer: A) => number) | undefined,
-    attempt: (agent: string, begin: Effect.Effect<void>) => Effect.Effect<A, E>
+    attempt: (caller: Governor.RequestOptions, begin: Effect.Effect<void>) => Effect.Effect<A, E>
   ): Effect.Effect<A, E | Reason> =>
-    Effect.flatMap(Agent.current, (agent) => {
-      if (limits.rates.length === 0) return attempt(agent, Effect.void)
+    Effect.contextWith((context: Context.Context<never>) => {
+      const agent = Context.get(context, Agent.current)
+      const caller = { agent, operation: Context.get(context, Telemetry.CurrentOperation) }
+      if (limits.rates.length === 0) return attempt(caller, Effect.void)
       return Effect.acquireUseRelease(
-        rates.admit({ agent, costs }),
+        Effect.tap(rates.admit({ agent, costs }), ({ waited }) =>
+          waited === undefined ? Effect.void : Effect.sync(() =>
+            telemetry.delayed(waited.scope, waited.millis)
+          )),
         (permit) =>
           octetsOf === undefined
-            ? attempt(agent, permit.start)
-            : Effect.tap(attempt(agent, permit.start), (answer) => permit.charge(octetsOf(answer))),
+            ? attempt(caller, permit.start)
+            : Effect.tap(attempt(caller, permit.start), (answer) => permit.charge(octetsOf(answer))),
         (permit) => permit.refund
       )
     })
@@ -165,8 +179,8 @@ export const make = Effect.fnUntraced(function*(
     admitted(
       { bytes: transfer?.octets ?? 0 },
       transfer?.octetsOf,
-      (agent, begin) =>
-        imap.submit({ agent, affinity: mailbox }, (connection) => Effect.andThen(begin, work(connection)))
+      (caller, begin) =>
+        imap.submit({ ...caller, affinity: mailbox }, (connection) => Effect.andThen(begin, work(connection)))
     )
 
   const sharing: Operations["sharing"] = <P, A>() => {
@@ -176,9 +190,9 @@ export const make = Effect.fnUntraced(function*(
       { key, octetsOf, payload, size }: Shared<P, A>,
       work: Governor.SharedWork<ImapConnection, P, A>
     ) =>
-      admitted({ bytes: 0 }, octetsOf, (agent, begin) =>
+      admitted({ bytes: 0 }, octetsOf, (caller, begin) =>
         share(
-          { agent, affinity: place.mailbox, key: `${place.uidValidity} ${place.mailbox} ${key}`, size },
+          { ...caller, affinity: place.mailbox, key: `${place.uidValidity} ${place.mailbox} ${key}`, size },
           { begin, payload },
           (connection, entries) =>
             Effect.forEach(entries, (entry) => entry.begin, { discard: true }).pipe(
@@ -192,7 +206,12 @@ export const make = Effect.fnUntraced(function*(
     config,
     imap,
     smtp,
-    retrying: (safety) => RetryPolicy.retrying(policy, safety),
+    retrying: (safety) =>
+      RetryPolicy.retrying(
+        policy,
+        safety,
+        ({ reason }) => Effect.map(Telemetry.CurrentOperation, (operation) => telemetry.retried(operation, reason._tag))
+      ),
     onConnection: (work, transfer) => submit(undefined, work, transfer),
     inMailbox: (place, work, transfer) =>
       submit(
@@ -205,7 +224,7 @@ export const make = Effect.fnUntraced(function*(
       admitted(
         costs,
         undefined,
-        (agent, begin) => smtp.submit({ agent }, (connection) => Effect.andThen(begin, work(connection)))
+        (caller, begin) => smtp.submit(caller, (connection) => Effect.andThen(begin, work(connection)))
       )
   }
   return operations

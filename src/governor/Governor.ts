@@ -6,9 +6,10 @@
  * A request is handed to a connection's own fiber, which runs it and answers. Interrupting the caller takes the request
  * out of the queue, or, when it runs for nobody else, ends the connection it runs on: its protocol state is unknown.
  */
+import type { Context } from "effect"
 import {
+  type Cause,
   Clock,
-  type Context,
   Deferred,
   Duration,
   Effect,
@@ -19,13 +20,31 @@ import {
   Queue,
   type Scope
 } from "effect"
-import { AccountClosed, QueueFull, type Reason, TimedOut } from "../domain/MailError.ts"
+import {
+  AccountClosed,
+  type AuthenticationFailed,
+  QueueFull,
+  type Reason,
+  Throttled,
+  TimedOut
+} from "../domain/MailError.ts"
 import { type Connecting, type Governed, type Message, serve } from "./ConnectionActor.ts"
-import { type Action, Dispatcher, type DispatcherOptions, type Event, type Request } from "./Dispatcher.ts"
+import { Cooldown, type Orders } from "./Cooldown.ts"
+import {
+  type Action,
+  type ConnectionState,
+  Dispatcher,
+  type DispatcherOptions,
+  type Event,
+  type Request
+} from "./Dispatcher.ts"
+import { HostLimits } from "./HostLimits.ts"
+import type { Protocol, Telemetry } from "./Telemetry.ts"
 
-/** Who asks, and which mailbox it needs. */
+/** Who asks, for which operation, and which mailbox it needs. */
 export interface RequestOptions {
   readonly agent: string
+  readonly operation: string
   readonly affinity?: string | undefined
 }
 
@@ -41,21 +60,19 @@ export interface SharedRequestOptions extends RequestOptions {
   readonly size: number
 }
 
+/** The connections and the queue of one protocol. */
 export interface GovernorStats {
-  readonly connections: {
-    readonly opening: number
-    readonly idle: number
-    readonly busy: number
-    readonly resting: number
-    readonly closing: number
-  }
+  /** By state; they all count against the cap. */
+  readonly connections: Readonly<Record<ConnectionState, number>>
   /** The most connections there ever were at once. */
   readonly peak: number
   /** Connections opened since the start. */
   readonly opened: number
+  /** The cap in force: lower than the configured one for a while after the server refused a connection. */
   readonly cap: number
   readonly waiting: number
   readonly waitingByAgent: ReadonlyMap<string, number>
+  /** Nothing is begun before this time, in milliseconds of the Clock, because the server asked to slow down. */
   readonly cooledUntil: number
 }
 
@@ -73,7 +90,15 @@ export interface Governor<C> {
   ) => Effect.Effect<A, Reason>
   /** Listens on a mailbox while the scope is open: the returned effect waits until something may have happened there. */
   readonly watch: (mailbox: string) => Effect.Effect<Effect.Effect<void>, never, Scope.Scope>
-  readonly stats: Effect.Effect<GovernorStats>
+  readonly observe: () => GovernorStats
+}
+
+export interface GovernorOptions<C extends Governed> extends DispatcherOptions {
+  readonly protocol: Protocol
+  /** The server, for what all accounts of the process share at it. */
+  readonly host: string
+  readonly connecting: Connecting<C>
+  readonly telemetry: Telemetry
 }
 
 /** A caller that waits. */
@@ -82,6 +107,8 @@ interface Pending<C> {
   /** Runs the work for this request and its companions, and answers them all. */
   readonly run: (connection: C, companions: ReadonlyArray<number>) => Effect.Effect<void>
   readonly fail: (reason: Reason) => void
+  /** Tells that it was given a connection. */
+  readonly begun: () => void
   withdrawn: boolean
   /** The connection it runs on. */
   connection: number | undefined
@@ -92,25 +119,32 @@ interface Actor<C> {
   serving: ReadonlyArray<Pending<C>>
 }
 
-export interface GovernorOptions<C extends Governed> extends DispatcherOptions {
-  readonly connecting: Connecting<C>
-}
+/** How long an account that has connections waits after a failure to open one more. */
+const openRetryMillis = 5_000
+/** How long an account whose credentials were refused fails at once, rather than trying them again (I4). */
+const refusedMillis = 60_000
+/** A connect that is tried again this soon is worth waiting for. */
+const soonMillis = 1_000
 
 /** Makes a governor. When the scope closes, waiting callers fail with `AccountClosed` and all connections are closed. */
 export const make = Effect.fnUntraced(function*<C extends Governed>(
   options: GovernorOptions<C>
 ): Effect.fn.Return<Governor<C>, never, Scope.Scope> {
+  const { host, protocol, telemetry } = options
   const clock = yield* Clock.Clock
   const now = () => clock.currentTimeMillisUnsafe()
+  const hostLimits = yield* HostLimits.current
   const dispatcher = new Dispatcher(options)
+  const cooldown = new Cooldown(options.cap)
   const pendings = new Map<number, Pending<C>>()
   const actors = new Map<number, Actor<C>>()
   const bells = new Map<string, Set<Latch.Latch>>()
-  const work = yield* Latch.make(false)
+  const due = yield* Latch.make(false)
   let nextRequest = 1
   let peak = 0
   let opened = 0
-  let lastOpenFailure: Reason = new AccountClosed({})
+  let openFailure: Reason = new AccountClosed({})
+  let refused: { readonly reason: AuthenticationFailed; readonly until: number } | undefined
 
   const fibers = yield* FiberMap.make<number>()
   const timer = yield* FiberHandle.make()
@@ -118,38 +152,89 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
 
   const report = (event: Event) => {
     dispatcher.apply(event, now())
-    return work.open
+    return due.open
+  }
+
+  // --- what servers say about the pace, heard by one connection and obeyed by all (I5)
+
+  const obey = ({ cap, until }: Orders) => {
+    if (cap !== dispatcher.cap) dispatcher.apply({ _tag: "CapChanged", cap }, now())
+    if (until > dispatcher.cooledUntil) dispatcher.apply({ _tag: "Cooled", until }, now())
+  }
+
+  const live = () => {
+    const { busy, idle, resting } = dispatcher.connections
+    return busy + idle + resting
+  }
+
+  const hear = (reason: Reason): Orders => {
+    if (reason._tag === "Throttled" || reason._tag === "ConnectionRefusedByLimit") telemetry.throttled(protocol)
+    const orders = cooldown.hear(reason, live(), now())
+    obey(orders)
+    return orders
+  }
+
+  /** Listens to how work ended. */
+  const overhear = <A, E>(exit: Exit.Exit<A, E>) => {
+    if (Exit.isSuccess(exit)) return void cooldown.succeeded(now())
+    const failure = failureOf(exit.cause)
+    if (failure instanceof Throttled) hear(failure)
+  }
+
+  const openFailed = (id: number, reason: Reason) => {
+    openFailure = reason
+    const at = now()
+    const { connectAt } = hear(reason)
+    if (reason._tag === "AuthenticationFailed") {
+      refused = { reason, until: at + refusedMillis }
+      hostLimits.refused(host, at)
+    }
+    const alone = live() === 0
+    const soon = reason._tag === "ConnectionRefusedByLimit" && connectAt > at && connectAt - at < soonMillis
+    return report({
+      _tag: "OpenFailed",
+      connection: id,
+      failWaiting: reason._tag === "AuthenticationFailed" || (alone && !soon),
+      retryAt: Math.max(connectAt, alone ? 0 : at + openRetryMillis)
+    })
   }
 
   // --- carrying out
 
   const actor = (id: number, self: Actor<C>) =>
-    serve(options.connecting, self.inbox, {
-      opened: Effect.suspend(() => report({ _tag: "Opened", connection: id })),
-      done: (affinity) =>
-        Effect.suspend(() => {
-          self.serving = []
-          return report({ _tag: "Done", connection: id, affinity })
+    serve(
+      {
+        ...options.connecting,
+        open: Effect.andThen(
+          hostLimits.take(host),
+          Effect.withSpan(options.connecting.open, "mail.connect", { attributes: { "mail.protocol": protocol, host } })
+        )
+      },
+      self.inbox,
+      {
+        opened: Effect.suspend(() => {
+          opened++
+          obey(cooldown.opened())
+          return report({ _tag: "Opened", connection: id })
         }),
-      closing: Effect.suspend(() => report({ _tag: "Closing", connection: id })),
-      heard: (mailbox) => Effect.sync(() => ring(mailbox))
-    }).pipe(
+        done: (affinity) =>
+          Effect.suspend(() => {
+            self.serving = []
+            return report({ _tag: "Done", connection: id, affinity })
+          }),
+        closing: Effect.suspend(() => report({ _tag: "Closing", connection: id })),
+        heard: (mailbox) => Effect.sync(() => ring(mailbox))
+      }
+    ).pipe(
       Effect.onExit((exit) =>
         Effect.suspend(() => {
           actors.delete(id)
           // interrupted in the middle of work: whoever still waits for it is not the one who interrupted
           for (const pending of self.serving) pending.fail(new AccountClosed({}))
-          const failure = Exit.isFailure(exit) ? exit.cause.reasons.find((reason) => reason._tag === "Fail") : undefined
-          if (failure === undefined) return report({ _tag: "Closed", connection: id })
-          lastOpenFailure = failure.error
-          const { busy, idle, resting } = dispatcher.connections
-          const alone = busy + idle + resting === 0
-          return report({
-            _tag: "OpenFailed",
-            connection: id,
-            failWaiting: alone,
-            retryAt: alone ? 0 : now() + openRetryMillis
-          })
+          const failure = Exit.isFailure(exit) ? failureOf(exit.cause) : undefined
+          if (failure !== undefined) return openFailed(id, failure)
+          obey(cooldown.closed(now()))
+          return report({ _tag: "Closed", connection: id })
         })
       ),
       Effect.ignore
@@ -157,22 +242,22 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
 
   const carryOut = (action: Action): Effect.Effect<unknown> | undefined => {
     switch (action._tag) {
-      case "Open": {
+      case "Open":
         return Effect.flatMap(Queue.unbounded<Message<C>>(), (inbox) => {
           const self: Actor<C> = { inbox, serving: [] }
           actors.set(action.connection, self)
-          opened++
           peak = Math.max(peak, actors.size)
           return FiberMap.run(fibers, action.connection, actor(action.connection, self))
         })
-      }
       case "Run": {
         const actor = actors.get(action.connection)
         if (actor === undefined) return undefined
-        const running = action.requests.flatMap((id) => pendings.get(id) ?? [])
-        for (const pending of running) pending.connection = action.connection
-        actor.serving = running
-        const [leader] = running
+        actor.serving = action.requests.flatMap((id) => pendings.get(id) ?? [])
+        for (const pending of actor.serving) {
+          pending.connection = action.connection
+          pending.begun()
+        }
+        const [leader] = actor.serving
         const companions = action.requests.slice(1)
         Queue.offerUnsafe(actor.inbox, {
           _tag: "Work",
@@ -196,12 +281,13 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
   const failures = {
     QueueFull: () => new QueueFull({ limit: options.queue }),
     WaitedTooLong: () => new TimedOut({ wait: "queue", after: Duration.millis(options.maxWaitMillis), written: false }),
-    OpenFailed: () => lastOpenFailure,
+    OpenFailed: () => openFailure,
     ShutDown: () => new AccountClosed({})
   }
 
   const plan = Effect.fnUntraced(function*() {
-    work.closeUnsafe()
+    due.closeUnsafe()
+    if (cooldown.wakeAt <= now()) obey(cooldown.tick(now()))
     for (const action of dispatcher.plan(now())) {
       const effect = carryOut(action)
       if (effect !== undefined) yield* effect
@@ -211,12 +297,12 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
 
   /** The one timer, for what must be decided although nothing happens. An early one is left to find nothing to do. */
   const arm = () => {
-    const at = dispatcher.wakeAt(now())
-    if (at === undefined || at >= timerAt) return Effect.void
+    const at = Math.min(dispatcher.wakeAt(now()) ?? Infinity, cooldown.wakeAt)
+    if (at === Infinity || at >= timerAt) return Effect.void
     timerAt = at
     const ringing = Effect.sleep(at - now()).pipe(Effect.andThen(Effect.suspend(() => {
       timerAt = Infinity
-      return work.open
+      return due.open
     })))
     return FiberHandle.run(timer, ringing)
   }
@@ -228,33 +314,46 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
   // --- waiting callers
 
   const enqueue = <A, E>(
-    request: Omit<Request, "id">,
+    { affinity, agent, operation }: RequestOptions,
+    shared: { readonly key: string | undefined; readonly size: number },
     start: (id: number) => {
       readonly reply: Deferred.Deferred<A, E | Reason>
       readonly run: Pending<C>["run"]
       readonly release?: () => void
     }
   ): Effect.Effect<A, E | Reason> =>
-    Effect.uninterruptibleMask((restore) => {
-      const id = nextRequest++
-      const { release, reply, run } = start(id)
-      const pending: Pending<C> = {
-        request: { ...request, id },
-        run,
-        fail: (reason) => void Deferred.doneUnsafe(reply, Exit.fail(reason)),
-        withdrawn: false,
-        connection: undefined
-      }
-      pendings.set(id, pending)
-      return report({ _tag: "Submitted", request: pending.request }).pipe(
-        Effect.andThen(restore(Deferred.await(reply))),
-        Effect.onExit((exit) => {
-          pendings.delete(id)
-          release?.()
-          return Exit.hasInterrupts(exit) && !Deferred.isDoneUnsafe(reply) ? withdraw(pending) : Effect.void
-        })
-      )
-    })
+    Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(Effect.makeSpan("mail.wait"), (span) => {
+        if (refused !== undefined && now() < refused.until && live() === 0) return Effect.fail(refused.reason)
+        const id = nextRequest++
+        const since = now()
+        const { release, reply, run } = start(id)
+        const endSpan = () => {
+          if (span.status._tag === "Started") span.end(clock.currentTimeNanosUnsafe(), Exit.void)
+        }
+        const pending: Pending<C> = {
+          request: { id, agent, affinity, shareKey: shared.key, size: shared.size },
+          run,
+          fail: (reason) => void Deferred.doneUnsafe(reply, Exit.fail(reason)),
+          begun: () => {
+            endSpan()
+            telemetry.waited(protocol, agent, operation, now() - since)
+          },
+          withdrawn: false,
+          connection: undefined
+        }
+        pendings.set(id, pending)
+        return report({ _tag: "Submitted", request: pending.request }).pipe(
+          Effect.andThen(restore(Deferred.await(reply))),
+          Effect.onExit((exit) => {
+            endSpan()
+            pendings.delete(id)
+            release?.()
+            return Exit.hasInterrupts(exit) && !Deferred.isDoneUnsafe(reply) ? withdraw(pending) : Effect.void
+          })
+        )
+      })
+    )
 
   /** Nobody waits for it any more. Waits until a connection that had to end for it has closed. */
   const withdraw = (pending: Pending<C>): Effect.Effect<void> => {
@@ -266,18 +365,41 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
     return runsForOthers ? Effect.void : FiberMap.remove(fibers, connection)
   }
 
+  /** Runs work in the name of its caller: its context, a span below its span, its time measured. */
+  const perform = <A, E>(
+    { agent, operation }: RequestOptions,
+    context: Context.Context<never>,
+    work: Effect.Effect<A, E>
+  ): Effect.Effect<Exit.Exit<A, E>> =>
+    Effect.suspend(() => {
+      const since = now()
+      return Effect.map(
+        Effect.exit(Effect.provideContext(
+          Effect.withSpan(work, "mail.command", {
+            attributes: { "mail.protocol": protocol, "mail.operation": operation }
+          }),
+          context
+        )),
+        (exit) => {
+          telemetry.worked(protocol, agent, operation, now() - since)
+          overhear(exit)
+          return exit
+        }
+      )
+    })
+
   const submit: Governor<C>["submit"] = <A, E>(
-    { affinity, agent }: RequestOptions,
+    request: RequestOptions,
     work: (connection: C) => Effect.Effect<A, E>
   ) =>
     Effect.contextWith((context: Context.Context<never>) =>
-      enqueue<A, E>({ agent, affinity, shareKey: undefined, size: 1 }, () => {
+      enqueue<A, E>(request, { key: undefined, size: 1 }, () => {
         const reply = Deferred.makeUnsafe<A, E | Reason>()
         return {
           reply,
           run: (connection) =>
             Effect.map(
-              Effect.exit(Effect.provideContext(work(connection), context)),
+              perform(request, context, Effect.suspend(() => work(connection))),
               (exit) => void Deferred.doneUnsafe(reply, exit)
             )
         }
@@ -286,9 +408,9 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
 
   const sharing: Governor<C>["sharing"] = <P, A>() => {
     const entries = new Map<number, { readonly payload: P; readonly reply: Deferred.Deferred<A, Reason> }>()
-    return ({ affinity, agent, key, size }: SharedRequestOptions, payload: P, work: SharedWork<C, P, A>) =>
+    return (request: SharedRequestOptions, payload: P, work: SharedWork<C, P, A>) =>
       Effect.contextWith((context: Context.Context<never>) =>
-        enqueue<A, never>({ agent, affinity, shareKey: key, size }, (id) => {
+        enqueue<A, never>(request, request, (id) => {
           const reply = Deferred.makeUnsafe<A, Reason>()
           entries.set(id, { payload, reply })
           return {
@@ -296,10 +418,9 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
             release: () => entries.delete(id),
             run: (connection, companions) => {
               const together = [id, ...companions].flatMap((each) => entries.get(each) ?? [])
+              const payloads = together.map((entry) => entry.payload)
               return Effect.map(
-                Effect.exit(
-                  Effect.provideContext(work(connection, together.map((entry) => entry.payload)), context)
-                ),
+                perform(request, context, Effect.suspend(() => work(connection, payloads))),
                 (exit) =>
                   together.forEach(({ reply }, index) =>
                     Deferred.doneUnsafe(
@@ -325,25 +446,18 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
       }),
       (bell) =>
         Effect.suspend(() => {
-          bells.get(mailbox)?.delete(bell)
+          const others = bells.get(mailbox)
+          others?.delete(bell)
+          if (others?.size === 0) bells.delete(mailbox)
           return report({ _tag: "Unwatched", mailbox })
         })
     ).pipe(Effect.map((bell) => Effect.tap(bell.await, () => Effect.sync(() => bell.closeUnsafe()))))
 
-  yield* Effect.addFinalizer(() =>
-    Effect.suspend(() => {
-      dispatcher.apply({ _tag: "ShutDown" }, now())
-      for (const action of dispatcher.plan(now())) carryOut(action)
-      return FiberMap.clear(fibers)
-    })
-  )
-  yield* Effect.forkScoped(Effect.forever(Effect.andThen(work.await, Effect.suspend(plan))))
-
-  return {
+  const governor: Governor<C> = {
     submit,
     sharing,
     watch,
-    stats: Effect.sync(() => ({
+    observe: () => ({
       connections: dispatcher.connections,
       peak,
       opened,
@@ -351,9 +465,20 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
       waiting: dispatcher.waiting,
       waitingByAgent: dispatcher.waitingByAgent,
       cooledUntil: dispatcher.cooledUntil
-    }))
+    })
   }
+
+  yield* telemetry.observe(protocol, governor)
+  yield* Effect.addFinalizer(() =>
+    Effect.suspend(() => {
+      dispatcher.apply({ _tag: "ShutDown" }, now())
+      for (const action of dispatcher.plan(now())) carryOut(action)
+      return FiberMap.clear(fibers)
+    })
+  )
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(due.await, Effect.suspend(plan))))
+  return governor
 })
 
-/** How long an account that has connections waits after a failure to open one more. */
-const openRetryMillis = 5_000
+const failureOf = <E>(cause: Cause.Cause<E>): E | undefined =>
+  cause.reasons.find((reason) => reason._tag === "Fail")?.error

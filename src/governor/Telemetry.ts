@@ -81,7 +81,9 @@ const telemetry = (account: string, context: Context.Context<never>): Telemetry 
             read: () => number
           ) =>
             Metric.registerUnsafe(Metric.withAttributes(metric, { account, protocol, ...attributes }), context, {
-              get: () => ({ value: read() })
+              get: () => ({ value: read() }),
+              update: () => {},
+              modify: () => {}
             })
           return [
             gauge(queueDepth, {}, () => governor.observe().waiting),
