@@ -7,29 +7,10 @@
  * out of the queue, or, when it runs for nobody else, ends the connection it runs on: its protocol state is unknown.
  */
 import type { Context } from "effect"
-import {
-  type Cause,
-  Clock,
-  Deferred,
-  Duration,
-  Effect,
-  Exit,
-  FiberHandle,
-  FiberMap,
-  Latch,
-  Queue,
-  type Scope
-} from "effect"
-import {
-  AccountClosed,
-  type AuthenticationFailed,
-  QueueFull,
-  type Reason,
-  Throttled,
-  TimedOut
-} from "../domain/MailError.ts"
+import { Clock, Deferred, Duration, Effect, Exit, FiberHandle, FiberMap, Latch, Queue, type Scope } from "effect"
+import { AccountClosed, QueueFull, type Reason, TimedOut } from "../domain/MailError.ts"
+import { Bells } from "./Bells.ts"
 import { type Connecting, type Governed, type Message, serve } from "./ConnectionActor.ts"
-import { Cooldown, type Orders } from "./Cooldown.ts"
 import {
   type Action,
   type ConnectionState,
@@ -39,6 +20,7 @@ import {
   type Request
 } from "./Dispatcher.ts"
 import { HostLimits } from "./HostLimits.ts"
+import { failureOf, Pace } from "./Pace.ts"
 import type { Protocol, Telemetry } from "./Telemetry.ts"
 
 /** Who asks, for which operation, and which mailbox it needs. */
@@ -119,13 +101,6 @@ interface Actor<C> {
   serving: ReadonlyArray<Pending<C>>
 }
 
-/** How long an account that has connections waits after a failure to open one more. */
-const openRetryMillis = 5_000
-/** How long an account whose credentials were refused fails at once, rather than trying them again (I4). */
-const refusedMillis = 60_000
-/** A connect that is tried again this soon is worth waiting for. */
-const soonMillis = 1_000
-
 /** Makes a governor. When the scope closes, waiting callers fail with `AccountClosed` and all connections are closed. */
 export const make = Effect.fnUntraced(function*<C extends Governed>(
   options: GovernorOptions<C>
@@ -135,69 +110,21 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
   const now = () => clock.currentTimeMillisUnsafe()
   const hostLimits = yield* HostLimits.current
   const dispatcher = new Dispatcher(options)
-  const cooldown = new Cooldown(options.cap)
+  const pace = new Pace({ protocol, host, cap: options.cap, dispatcher, hostLimits, telemetry, now })
   const pendings = new Map<number, Pending<C>>()
   const actors = new Map<number, Actor<C>>()
-  const bells = new Map<string, Set<Latch.Latch>>()
+  const bells = new Bells()
   const due = yield* Latch.make(false)
   let nextRequest = 1
   let peak = 0
   let opened = 0
   let openFailure: Reason = new AccountClosed({})
-  let refused: { readonly reason: AuthenticationFailed; readonly until: number } | undefined
 
   const fibers = yield* FiberMap.make<number>()
   const timer = yield* FiberHandle.make()
   let timerAt = Infinity
 
-  const report = (event: Event) => {
-    dispatcher.apply(event, now())
-    return due.open
-  }
-
-  // --- what servers say about the pace, heard by one connection and obeyed by all (I5)
-
-  const obey = ({ cap, until }: Orders) => {
-    if (cap !== dispatcher.cap) dispatcher.apply({ _tag: "CapChanged", cap }, now())
-    if (until > dispatcher.cooledUntil) dispatcher.apply({ _tag: "Cooled", until }, now())
-  }
-
-  const live = () => {
-    const { busy, idle, resting } = dispatcher.connections
-    return busy + idle + resting
-  }
-
-  const hear = (reason: Reason): Orders => {
-    if (reason._tag === "Throttled" || reason._tag === "ConnectionRefusedByLimit") telemetry.throttled(protocol)
-    const orders = cooldown.hear(reason, live(), now())
-    obey(orders)
-    return orders
-  }
-
-  /** Listens to how work ended. */
-  const overhear = <A, E>(exit: Exit.Exit<A, E>) => {
-    if (Exit.isSuccess(exit)) return void cooldown.succeeded(now())
-    const failure = failureOf(exit.cause)
-    if (failure instanceof Throttled) hear(failure)
-  }
-
-  const openFailed = (id: number, reason: Reason) => {
-    openFailure = reason
-    const at = now()
-    const { connectAt } = hear(reason)
-    if (reason._tag === "AuthenticationFailed") {
-      refused = { reason, until: at + refusedMillis }
-      hostLimits.refused(host, at)
-    }
-    const alone = live() === 0
-    const soon = reason._tag === "ConnectionRefusedByLimit" && connectAt > at && connectAt - at < soonMillis
-    return report({
-      _tag: "OpenFailed",
-      connection: id,
-      failWaiting: reason._tag === "AuthenticationFailed" || (alone && !soon),
-      retryAt: Math.max(connectAt, alone ? 0 : at + openRetryMillis)
-    })
-  }
+  const report = (event: Event) => (dispatcher.apply(event, now()), due.open)
 
   // --- carrying out
 
@@ -214,7 +141,7 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
       {
         opened: Effect.suspend(() => {
           opened++
-          obey(cooldown.opened())
+          pace.opened()
           return report({ _tag: "Opened", connection: id })
         }),
         done: (affinity) =>
@@ -223,7 +150,7 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
             return report({ _tag: "Done", connection: id, affinity })
           }),
         closing: Effect.suspend(() => report({ _tag: "Closing", connection: id })),
-        heard: (mailbox) => Effect.sync(() => ring(mailbox))
+        heard: (mailbox) => Effect.sync(() => bells.ring(mailbox))
       }
     ).pipe(
       Effect.onExit((exit) =>
@@ -232,8 +159,11 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
           // interrupted in the middle of work: whoever still waits for it is not the one who interrupted
           for (const pending of self.serving) pending.fail(new AccountClosed({}))
           const failure = Exit.isFailure(exit) ? failureOf(exit.cause) : undefined
-          if (failure !== undefined) return openFailed(id, failure)
-          obey(cooldown.closed(now()))
+          if (failure !== undefined) {
+            openFailure = failure
+            return report(pace.openFailed(id, failure))
+          }
+          pace.closed()
           return report({ _tag: "Closed", connection: id })
         })
       ),
@@ -287,7 +217,7 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
 
   const plan = Effect.fnUntraced(function*() {
     due.closeUnsafe()
-    if (cooldown.wakeAt <= now()) obey(cooldown.tick(now()))
+    pace.tick()
     for (const action of dispatcher.plan(now())) {
       const effect = carryOut(action)
       if (effect !== undefined) yield* effect
@@ -297,7 +227,7 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
 
   /** The one timer, for what must be decided although nothing happens. An early one is left to find nothing to do. */
   const arm = () => {
-    const at = Math.min(dispatcher.wakeAt(now()) ?? Infinity, cooldown.wakeAt)
+    const at = Math.min(dispatcher.wakeAt(now()) ?? Infinity, pace.wakeAt)
     if (at === Infinity || at >= timerAt) return Effect.void
     timerAt = at
     const ringing = Effect.sleep(at - now()).pipe(Effect.andThen(Effect.suspend(() => {
@@ -305,10 +235,6 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
       return due.open
     })))
     return FiberHandle.run(timer, ringing)
-  }
-
-  const ring = (mailbox: string) => {
-    for (const bell of bells.get(mailbox) ?? []) bell.openUnsafe()
   }
 
   // --- waiting callers
@@ -324,7 +250,7 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
   ): Effect.Effect<A, E | Reason> =>
     Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(Effect.makeSpan("mail.wait"), (span) => {
-        if (refused !== undefined && now() < refused.until && live() === 0) return Effect.fail(refused.reason)
+        if (pace.refusal !== undefined) return Effect.fail(pace.refusal)
         const id = nextRequest++
         const since = now()
         const { release, reply, run } = start(id)
@@ -382,7 +308,7 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
         )),
         (exit) => {
           telemetry.worked(protocol, agent, operation, now() - since)
-          overhear(exit)
+          pace.worked(exit)
           return exit
         }
       )
@@ -437,21 +363,13 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
 
   const watch: Governor<C>["watch"] = (mailbox) =>
     Effect.acquireRelease(
-      Effect.suspend(() => {
-        const bell = Latch.makeUnsafe(false)
-        const others = bells.get(mailbox)
-        if (others === undefined) bells.set(mailbox, new Set([bell]))
-        else others.add(bell)
-        return Effect.as(report({ _tag: "Watched", mailbox }), bell)
-      }),
+      Effect.suspend(() => Effect.as(report({ _tag: "Watched", mailbox }), bells.add(mailbox))),
       (bell) =>
         Effect.suspend(() => {
-          const others = bells.get(mailbox)
-          others?.delete(bell)
-          if (others?.size === 0) bells.delete(mailbox)
+          bells.remove(mailbox, bell)
           return report({ _tag: "Unwatched", mailbox })
         })
-    ).pipe(Effect.map((bell) => Effect.tap(bell.await, () => Effect.sync(() => bell.closeUnsafe()))))
+    ).pipe(Effect.map(Bells.heard))
 
   const governor: Governor<C> = {
     submit,
@@ -468,7 +386,7 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
     })
   }
 
-  yield* telemetry.observe(protocol, governor)
+  yield* telemetry.observe(protocol, governor.observe)
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
       dispatcher.apply({ _tag: "ShutDown" }, now())
@@ -479,6 +397,3 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(due.await, Effect.suspend(plan))))
   return governor
 })
-
-const failureOf = <E>(cause: Cause.Cause<E>): E | undefined =>
-  cause.reasons.find((reason) => reason._tag === "Fail")?.error

@@ -3,7 +3,7 @@
  * begin with "mail_"; times are in milliseconds. Gauges are read when somebody looks, so they cost nothing in between.
  */
 import { Context, Effect, Metric, type Scope } from "effect"
-import type { Governor } from "./Governor.ts"
+import type { ConnectionState } from "./Dispatcher.ts"
 
 /** What was asked for: the public operation on whose behalf a connection works. */
 export const CurrentOperation = Context.Reference<string>("effect-mail/Operation", { defaultValue: () => "none" })
@@ -34,8 +34,14 @@ export interface Telemetry {
   readonly throttled: (protocol: Protocol) => void
   readonly delayed: (scope: string, millis: number) => void
   readonly transferred: (direction: "received" | "sent", octets: number) => void
-  /** Shows a governor's connections and queue while the scope is open. */
-  readonly observe: <C>(protocol: Protocol, governor: Governor<C>) => Effect.Effect<void, never, Scope.Scope>
+  /** Shows connections and queue, read when somebody looks, while the scope is open. */
+  readonly observe: (protocol: Protocol, read: () => Load) => Effect.Effect<void, never, Scope.Scope>
+}
+
+/** What is open and who waits. */
+export interface Load {
+  readonly connections: Readonly<Record<ConnectionState, number>>
+  readonly waiting: number
 }
 
 export type Protocol = "imap" | "smtp"
@@ -72,22 +78,22 @@ const telemetry = (account: string, context: Context.Context<never>): Telemetry 
     throttled: (protocol) => throttle({ protocol }, 1),
     delayed: (scope, millis) => delay({ scope }, millis),
     transferred: (direction, count) => transfer({ direction }, count),
-    observe: (protocol, governor) =>
+    observe: (protocol, read) =>
       Effect.acquireRelease(
         Effect.sync(() => {
           const gauge = (
             metric: Metric.Gauge<number>,
             attributes: Readonly<Record<string, string>>,
-            read: () => number
+            value: () => number
           ) =>
             Metric.registerUnsafe(Metric.withAttributes(metric, { account, protocol, ...attributes }), context, {
-              get: () => ({ value: read() }),
+              get: () => ({ value: value() }),
               update: () => {},
               modify: () => {}
             })
           return [
-            gauge(queueDepth, {}, () => governor.observe().waiting),
-            ...states.map((state) => gauge(connections, { state }, () => governor.observe().connections[state]))
+            gauge(queueDepth, {}, () => read().waiting),
+            ...states.map((state) => gauge(connections, { state }, () => read().connections[state]))
           ]
         }),
         (registrations) => Effect.sync(() => registrations.forEach((registration) => registration.remove()))

@@ -1,0 +1,29 @@
+/** Who waits for something to happen in a mailbox: one bell for each watcher, rung together. */
+import { Effect, Latch } from "effect"
+
+export class Bells {
+  readonly #byMailbox = new Map<string, Set<Latch.Latch>>()
+
+  add(mailbox: string): Latch.Latch {
+    const bell = Latch.makeUnsafe(false)
+    const others = this.#byMailbox.get(mailbox)
+    if (others === undefined) this.#byMailbox.set(mailbox, new Set([bell]))
+    else others.add(bell)
+    return bell
+  }
+
+  remove(mailbox: string, bell: Latch.Latch): void {
+    const others = this.#byMailbox.get(mailbox)
+    others?.delete(bell)
+    if (others?.size === 0) this.#byMailbox.delete(mailbox)
+  }
+
+  ring(mailbox: string): void {
+    for (const bell of this.#byMailbox.get(mailbox) ?? []) bell.openUnsafe()
+  }
+
+  /** Waits until the bell has been rung since the last time. */
+  static heard(bell: Latch.Latch): Effect.Effect<void> {
+    return Effect.tap(bell.await, () => Effect.sync(() => bell.closeUnsafe()))
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * The ear of one account and protocol: what one connection hears about the pace is obeyed by all of them (I5). It turns
+ * reasons into orders to the `Dispatcher`, remembers refused credentials, and tells the host's limits. It owns no
+ * connection and no timer: whoever does calls `tick` at `wakeAt`.
+ */
+import { type Cause, Exit } from "effect"
+import { type AuthenticationFailed, type Reason, Throttled } from "../domain/MailError.ts"
+import { Cooldown, type Orders } from "./Cooldown.ts"
+import type { Dispatcher, Event } from "./Dispatcher.ts"
+import type { HostLimits } from "./HostLimits.ts"
+import type { Protocol, Telemetry } from "./Telemetry.ts"
+
+export interface PaceOptions {
+  readonly protocol: Protocol
+  readonly host: string
+  readonly cap: number
+  readonly dispatcher: Dispatcher
+  readonly hostLimits: HostLimits
+  readonly telemetry: Telemetry
+  readonly now: () => number
+}
+
+/** How long an account that has connections waits after a failure to open one more. */
+const openRetryMillis = 5_000
+/** How long an account whose credentials were refused fails at once, rather than trying them again (I4). */
+const refusedMillis = 60_000
+/** A connect that is tried again this soon is worth waiting for. */
+const soonMillis = 1_000
+
+export class Pace {
+  readonly #options: PaceOptions
+  readonly #cooldown: Cooldown
+  #refusal: { readonly reason: AuthenticationFailed; readonly until: number } | undefined
+
+  constructor(options: PaceOptions) {
+    this.#options = options
+    this.#cooldown = new Cooldown(options.cap)
+  }
+
+  /** When `tick` has something to do; Infinity if never. */
+  get wakeAt(): number {
+    return this.#cooldown.wakeAt
+  }
+
+  tick(): void {
+    const now = this.#options.now()
+    if (this.#cooldown.wakeAt <= now) this.#obey(this.#cooldown.tick(now))
+  }
+
+  /** The refusal of the credentials, while it is not worth trying them again. */
+  get refusal(): AuthenticationFailed | undefined {
+    const refusal = this.#refusal
+    return refusal !== undefined && this.#options.now() < refusal.until && this.#live === 0 ? refusal.reason : undefined
+  }
+
+  opened(): void {
+    this.#refusal = undefined
+    this.#obey(this.#cooldown.opened())
+  }
+
+  closed(): void {
+    this.#obey(this.#cooldown.closed(this.#options.now()))
+  }
+
+  /** How work on a connection ended. */
+  worked<A, E>(exit: Exit.Exit<A, E>): void {
+    if (Exit.isSuccess(exit)) return void this.#cooldown.succeeded(this.#options.now())
+    const failure = failureOf(exit.cause)
+    if (failure instanceof Throttled) this.#hear(failure)
+  }
+
+  /** A connection could not be opened; answers what the dispatcher is told. */
+  openFailed(connection: number, reason: Reason): Event {
+    const { host, hostLimits, now } = this.#options
+    const at = now()
+    const { connectAt } = this.#hear(reason)
+    if (reason._tag === "AuthenticationFailed") {
+      this.#refusal = { reason, until: at + refusedMillis }
+      hostLimits.refused(host, at)
+    }
+    const alone = this.#live === 0
+    const soon = reason._tag === "ConnectionRefusedByLimit" && connectAt > at && connectAt - at < soonMillis
+    return {
+      _tag: "OpenFailed",
+      connection,
+      failWaiting: reason._tag === "AuthenticationFailed" || (alone && !soon),
+      retryAt: Math.max(connectAt, alone ? 0 : at + openRetryMillis)
+    }
+  }
+
+  get #live(): number {
+    const { busy, idle, resting } = this.#options.dispatcher.connections
+    return busy + idle + resting
+  }
+
+  #hear(reason: Reason): Orders {
+    const { now, protocol, telemetry } = this.#options
+    if (reason._tag === "Throttled" || reason._tag === "ConnectionRefusedByLimit") telemetry.throttled(protocol)
+    const orders = this.#cooldown.hear(reason, this.#live, now())
+    this.#obey(orders)
+    return orders
+  }
+
+  #obey({ cap, until }: Orders): void {
+    const { dispatcher, now } = this.#options
+    if (cap !== dispatcher.cap) dispatcher.apply({ _tag: "CapChanged", cap }, now())
+    if (until > dispatcher.cooledUntil) dispatcher.apply({ _tag: "Cooled", until }, now())
+  }
+}
+
+/** The failure of a cause, if it holds one. */
+export const failureOf = <E>(cause: Cause.Cause<E>): E | undefined =>
+  cause.reasons.find((reason) => reason._tag === "Fail")?.error
