@@ -72,7 +72,7 @@ export class MailAccount extends Context.Service<MailAccount, {
   readonly mailboxes: (options?: ListOptions) => Effect.Effect<ReadonlyArray<Mailbox>, MailError>
   /** Counters of one mailbox. Fails with `MailboxNotFound`. */
   readonly status: (mailbox: string) => Effect.Effect<MailboxStatus, MailError>
-  /** Creates a mailbox; done if it is there already. */
+  /** Creates a mailbox and subscribes to it; done if it is there already. */
   readonly createMailbox: (mailbox: string) => Effect.Effect<void, MailError>
   /** Renames a mailbox and those below it. Fails with `MailboxNotFound`, or `Rejected` if the new name is taken. */
   readonly renameMailbox: (from: string, to: string) => Effect.Effect<void, MailError>

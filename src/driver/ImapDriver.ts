@@ -109,7 +109,7 @@ export interface ImapConnection {
   readonly list: (options: { readonly status: boolean }) => Effect.Effect<ReadonlyArray<Mailbox>, Reason>
   /** Fails with `MailboxNotFound` where it is not there. */
   readonly status: (mailbox: string) => Effect.Effect<MailboxStatus, Reason>
-  /** Creating what is there already is done. */
+  /** Creates a mailbox and subscribes to it; creating what is there already is done. */
   readonly create: (mailbox: string) => Effect.Effect<void, Reason>
   readonly rename: (from: string, to: string) => Effect.Effect<void, Reason>
   /** Deleting what is not there fails with `MailboxNotFound`. */

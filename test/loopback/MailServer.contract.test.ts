@@ -1,0 +1,4 @@
+import { contract } from "../contract/mailAccount.ts"
+import { MailServerSubject } from "../contract/MailServerSubject.ts"
+
+contract(MailServerSubject)
