@@ -13,6 +13,7 @@ import { defaultReaderLimits } from "./server/CommandReader.ts"
 import { serve } from "./server/Dispatch.ts"
 import { Listener, type MemorySocket } from "./server/Listener.ts"
 import {
+  type AcceptedMessage,
   type ConnectionFilter,
   type ConnectionInfo,
   Observations,
@@ -20,13 +21,14 @@ import {
   type Protocol
 } from "./server/Observations.ts"
 import { type ImapHost, type ServerTls, Session } from "./server/Session.ts"
-import type { AcceptedMessage, SmtpService } from "./server/Smtp.ts"
+import type { SmtpService } from "./server/Smtp.ts"
 import type { WireFaults } from "./server/Wire.ts"
 
 export interface MailServerOptions {
   /** The store to serve; default a new one with `users`. */
   readonly store?: MailStore
   readonly users?: ReadonlyArray<UserSeed>
+  /** Asked at each step. A fault at LOGIN strikes at AUTHENTICATE too; `Drop after` at IDLE cuts once IDLE has begun. */
   readonly faults?: Faults
   /** Faults of every connection's wire, by protocol. */
   readonly wire?: { readonly imap?: WireFaults; readonly smtp?: WireFaults }
@@ -133,7 +135,8 @@ class RunningServer {
     })
     this.#imap = new Listener("imap", this.#observations, wire.imap ?? {}, (wire, connection) => {
       const session = new Session(imapHost, isSecure ? secured(wire, tls) : wire, connection, isSecure)
-      void serve(session)
+      // Whatever goes wrong in a session ends that session and nothing else
+      serve(session).catch(() => session.drop())
       return (text) => session.farewell(text)
     })
     this.#smtp = new Listener("smtp", this.#observations, wire.smtp ?? {}, (wire, connection) => {
@@ -202,7 +205,12 @@ const secured = (wire: Duplex, tls: ServerTls | undefined): Duplex => {
 
 export type { OptionalCapability } from "./server/Capabilities.ts"
 export type { MemorySocket } from "./server/Listener.ts"
-export type { ConnectionFilter, ConnectionInfo, ObservedCommand, Protocol } from "./server/Observations.ts"
+export type {
+  AcceptedMessage,
+  ConnectionFilter,
+  ConnectionInfo,
+  ObservedCommand,
+  Protocol
+} from "./server/Observations.ts"
 export type { ServerTls } from "./server/Session.ts"
-export type { AcceptedMessage } from "./server/Smtp.ts"
 export type { WireFaults } from "./server/Wire.ts"

@@ -12,7 +12,7 @@ import * as MemoryImap from "./MemoryImap.ts"
 import * as MemorySmtp from "./MemorySmtp.ts"
 import { type MemoryCommand, MemoryNetwork } from "./MemoryWire.ts"
 import type { ConnectionFilter, ConnectionInfo, Protocol } from "./server/Observations.ts"
-import type { AcceptedMessage } from "./server/Smtp.ts"
+import type { AcceptedMessage } from "./server/Observations.ts"
 
 /** What the servers of a `MemoryMail` have and how they behave. */
 export interface MemoryMailOptions {

@@ -27,7 +27,7 @@ import type {
 import type { MailStore } from "./MailStore.ts"
 import { logoutTimeout, secretOf } from "./MemoryImap.ts"
 import type { Answer, Exchange, MemoryNetwork, MemoryWire } from "./MemoryWire.ts"
-import type { AcceptedMessage } from "./server/Smtp.ts"
+import type { AcceptedMessage } from "./server/Observations.ts"
 
 /** What the server is like. Times in milliseconds. */
 export interface MemorySmtpOptions {

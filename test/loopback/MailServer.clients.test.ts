@@ -6,7 +6,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { MailServer } from "../../src/testing/MailServer.ts"
 import { certificate as cert, privateKey as key } from "./certificate.ts"
-import { mail, users } from "./mail-server.ts"
+import { mail, untilConnections, users } from "./mail-server.ts"
 
 const start = MailServer.make({ users: users ?? [] })
 
@@ -126,6 +126,7 @@ describe("MailServer with independent clients", () => {
       const said = yield* run("python3", ["-c", starttls, `${server.imapPort}`, `${server.smtpPort}`, file])
       assert.strictEqual(said, "OK BYE\n{} 221\n")
       assert.strictEqual(server.accepted().length, 1)
+      yield* untilConnections(server, 0)
     }))
 
   it.live.skipIf(!curl)("satisfies curl with imap:// and smtp:// (needs curl)", () =>

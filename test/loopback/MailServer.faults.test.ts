@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
 import { type FaultAction, MailServer, type MailServerShape } from "../../src/testing/index.ts"
+import { certificate, privateKey } from "./certificate.ts"
 import { ask, client, mail, untilConnections, users } from "./mail-server.ts"
 import { smtpDialogue, Transcript } from "./transcript.ts"
 
@@ -182,5 +183,35 @@ describe("MailServer faults of the wire", () => {
       server.setWire("imap", { delayReceivedMillis: 3_600_000, delaySentMillis: 3_600_000 })
       server.setWire("imap", {})
       yield* ask(() => flow.noop())
+    }))
+})
+
+describe("MailServer faults over TLS and in memory", () => {
+  it.live("cuts, stalls and kicks over TLS, and keeps no connection", () =>
+    Effect.gen(function*() {
+      const server = yield* MailServer.make({ users: users ?? [], tls: { key: privateKey, cert: certificate } })
+      const secure = { doSTARTTLS: true, tls: { rejectUnauthorized: false } }
+      const cut = yield* client(server, secure)
+      strike(server, "NOOP", { _tag: "Drop", when: "after" })
+      yield* ask(() => cut.noop())
+      assert.isFalse(cut.usable)
+      yield* untilConnections(server, 0)
+      const kicked = yield* client(server, secure)
+      const closed = new Promise<void>((resolve) => kicked.once("close", resolve))
+      assert.isTrue(kicked.secureConnection)
+      assert.strictEqual(server.kick("bob"), 1)
+      yield* ask(() => closed)
+      yield* untilConnections(server, 0)
+    }))
+
+  it.live("cuts a connection in memory, of either protocol", () =>
+    Effect.gen(function*() {
+      const server = yield* start
+      for (const protocol of ["imap", "smtp"] as const) {
+        const socket = server.connectInMemory(protocol)
+        yield* ask(() => new Promise((resolve) => socket.once("data", resolve)))
+        assert.strictEqual(server.dropAll(), 1)
+        yield* untilConnections(server, 0)
+      }
     }))
 })

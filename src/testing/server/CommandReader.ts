@@ -3,7 +3,7 @@
  * literals, and knows no grammar beyond `{n}` at the end of a line.
  */
 
-/** Bounds on what a client may send. A longer line or literal is read over and refused. */
+/** Bounds on one command: on its lines, and on its literals together. What is longer is read over and refused. */
 export interface ReaderLimits {
   readonly maxLineBytes: number
   readonly maxLiteralBytes: number
@@ -29,6 +29,7 @@ export class CommandReader {
   #scanned = 0
   #parts: Array<Buffer> = []
   #lineBytes = 0
+  #literalBytes = 0
   #literal: Buffer | undefined
   #filled = 0
   #toSkip = 0
@@ -87,7 +88,8 @@ export class CommandReader {
       }
       this.#lineBytes += line.length
       this.#parts.push(line.subarray(0, announced.start))
-      if (announced.length > this.#limits.maxLiteralBytes || this.#lineBytes > this.#limits.maxLineBytes) {
+      this.#literalBytes += announced.length
+      if (this.#literalBytes > this.#limits.maxLiteralBytes || this.#lineBytes > this.#limits.maxLineBytes) {
         const refused = { _tag: "Refused", tag: tagOf(this.#parts[0] ?? none), why: "literal" } as const
         this.#start()
         if (announced.waits) return refused
@@ -141,6 +143,7 @@ export class CommandReader {
   #start(): void {
     this.#parts = []
     this.#lineBytes = 0
+    this.#literalBytes = 0
     this.#refused = undefined
     this.#literal = undefined
     this.#filled = 0

@@ -26,6 +26,16 @@ export interface ObservedCommand {
   readonly atMillis: number
 }
 
+/** A message the server has taken responsibility for: `250` to the final dot was decided, said or not. */
+export interface AcceptedMessage {
+  readonly connection: number
+  readonly user: string | undefined
+  readonly from: string
+  readonly to: ReadonlyArray<string>
+  readonly source: Uint8Array
+  readonly receivedAt: Date
+}
+
 /** What a server can do with a connection it observes. */
 export interface Handle {
   /** Ends the connection with a farewell: BYE or 421. */

@@ -15,19 +15,9 @@ import {
 import { SMTPConnection } from "smtp-server/lib/smtp-connection.js"
 import type { FaultAction, Faults } from "../Faults.ts"
 import type { MailStore } from "../MailStore.ts"
-import type { Connection } from "./Observations.ts"
+import type { AcceptedMessage, Connection } from "./Observations.ts"
 import type { ServerTls } from "./Session.ts"
 import type { Wire } from "./Wire.ts"
-
-/** A message the server has taken responsibility for: `250` to the final dot was decided, said or not. */
-export interface AcceptedMessage {
-  readonly connection: number
-  readonly user: string | undefined
-  readonly from: string
-  readonly to: ReadonlyArray<string>
-  readonly source: Uint8Array
-  readonly receivedAt: Date
-}
 
 /** What all SMTP connections of a server share. */
 export interface SmtpHost {
