@@ -43,6 +43,8 @@ export interface Reports {
   readonly opened: Effect.Effect<void>
   /** Free again, with this mailbox selected. */
   readonly done: (affinity: string | undefined) => Effect.Effect<void>
+  /** It listens no more, and has this mailbox selected. */
+  readonly rested: (affinity: string | undefined) => Effect.Effect<void>
   /** Closing; no more messages, please. */
   readonly closing: Effect.Effect<void>
   /** Something happened in a mailbox it rested on, or may have happened while it did not listen. */
@@ -87,9 +89,11 @@ const work = Effect.fnUntraced(function*<C extends Governed>(
           Effect.exit(connecting.rest(connection, message.mailbox)),
           Queue.peek(inbox)
         )
-        if (Exit.isExit(rested)) yield* reports.heard(message.mailbox)
-        else continue
-        break
+        if (!Exit.isExit(rested)) continue
+        yield* reports.heard(message.mailbox)
+        if (!connection.isUsable()) break
+        yield* reports.rested(connecting.affinityOf(connection))
+        continue
       }
       case "Close":
         return

@@ -6,15 +6,17 @@
  *
  * A connection:
  *
- *   Open ──▶ opening ──opened──▶ idle ◀──done── busy
- *               │                │ ▲ │            ▲
- *               │             Rest │ └────Run─────┘
- *               ▼                ▼ │
- *            (closed)          resting ──Run──▶ busy        idle, resting ──Close──▶ closing ──▶ (closed)
+ *   Open ──▶ opening ──Opened──▶ idle ◀──Done── busy
+ *               │               │ ▲ │            ▲ ▲
+ *               │            Rest │ └────Run─────┘ │
+ *          OpenFailed           ▼ │Rested          │
+ *               ▼              resting ────Run─────┘        idle, resting ──Close──▶ closing ──Closed──▶ (gone)
+ *            (gone)
  *
- * In every state but (closed) it counts against the cap.
+ * `Closing` and `Closed` may come in every state. In every state but (gone) it counts against the cap.
  */
-import { FairQueue } from "./FairQueue.ts"
+import { Chain, type Link } from "./Chain.ts"
+import { FairQueue, type FairQueueOptions } from "./FairQueue.ts"
 
 /** One request for a connection. */
 export interface Request {
@@ -35,7 +37,10 @@ export type Event =
   /** The caller no longer waits. A running request is the shell's to stop. */
   | { readonly _tag: "Withdrawn"; readonly request: number }
   | { readonly _tag: "Opened"; readonly connection: number }
-  /** `failWaiting`: those who wait get the reason, rather than each trying the door again. */
+  /**
+   * `failWaiting`: those who wait get the reason, rather than each trying the door again. None is opened before
+   * `retryAt`, and none but for requests for a while that doubles with each failure.
+   */
   | {
     readonly _tag: "OpenFailed"
     readonly connection: number
@@ -44,6 +49,8 @@ export type Event =
   }
   /** The connection has done its work and is free; `affinity` is what it has selected now. */
   | { readonly _tag: "Done"; readonly connection: number; readonly affinity: string | undefined }
+  /** It listens no more, although it was given no work. Comes too late to matter where it was given work meanwhile. */
+  | { readonly _tag: "Rested"; readonly connection: number; readonly affinity: string | undefined }
   /** It will close by itself, and must not be given work: it still counts. */
   | { readonly _tag: "Closing"; readonly connection: number }
   | { readonly _tag: "Closed"; readonly connection: number }
@@ -66,14 +73,16 @@ export type Action =
     readonly why: "QueueFull" | "WaitedTooLong" | "OpenFailed" | "ShutDown"
   }
 
-export interface DispatcherOptions {
+/** How long a connection for a watch, or to spare SELECTs, is not tried again after a failure: doubles with each one. */
+const firstSpareRetryMillis = 5_000
+const longestSpareRetryMillis = 3_600_000
+
+export interface DispatcherOptions extends FairQueueOptions {
   readonly cap: number
+  /** How many requests may wait; one that is given a connection at once waits too, for that moment. */
   readonly queue: number
   readonly maxWaitMillis: number
   readonly idleTimeToLiveMillis: number
-  /** How often, and for how long, requests that fit a connection's mailbox may overtake the one whose turn it is. */
-  readonly overtakings: number
-  readonly overtakingMillis: number
   /** The largest shared command, in the sizes of its requests. */
   readonly shareLimit: number
   /** After so many SELECTs within `selectsMillis` another connection is opened, if the cap allows: it costs about as much. */
@@ -81,12 +90,12 @@ export interface DispatcherOptions {
   readonly selectsMillis: number
   /** How long a connection stays ready after its work before it goes into IDLE. */
   readonly lingerMillis: number
-  readonly weightOf?: (agent: string) => number
 }
 
 interface Waiting extends Request {
   readonly since: number
-  overtaken: number
+  /** Its place among those with the same share key. */
+  sharing: Link<Waiting> | undefined
 }
 
 interface Connection {
@@ -94,29 +103,31 @@ interface Connection {
   state: ConnectionState
   affinity: string | undefined
   since: number
-  requests: ReadonlyArray<number>
 }
 
 export class Dispatcher {
   readonly #options: DispatcherOptions
   readonly #waiting: FairQueue<Waiting>
-  readonly #waitingById = new Map<number, Waiting>()
-  readonly #waitingByShareKey = new Map<string, Map<number, Waiting>>()
+  readonly #waitingByShareKey = new Map<string, Chain<Waiting>>()
   readonly #connections = new Map<number, Connection>()
   readonly #watched = new Map<string, number>()
   #failures: Array<Action> = []
   #cap: number
   #nextConnection = 1
   #cooledUntil = 0
+  /** Before this none is opened, or none but for requests. */
   #openAfter = 0
-  /** When connections lately left one mailbox for another. */
+  #spareAfter = 0
+  /** Since one was opened last. */
+  #failedOpenings = 0
+  /** When connections lately left one mailbox for another: the last `selects` times. */
   #selects: Array<number> = []
   #shutDown = false
 
   constructor(options: DispatcherOptions) {
     this.#options = options
     this.#cap = options.cap
-    this.#waiting = new FairQueue(options.weightOf)
+    this.#waiting = new FairQueue(options)
   }
 
   /** Takes note of what happened. Decisions wait for `plan`, so that what happens at one moment is decided together. */
@@ -124,25 +135,25 @@ export class Dispatcher {
     switch (event._tag) {
       case "Submitted":
         return this.#submit(event.request, now)
-      case "Withdrawn": {
-        const request = this.#waitingById.get(event.request)
-        if (request !== undefined) this.#forget(request)
-        return
-      }
+      case "Withdrawn":
+        return void this.#forget(event.request)
       case "Opened":
-        return this.#become(event.connection, "idle", now)
+        this.#failedOpenings = 0
+        this.#spareAfter = 0
+        return this.#become(event.connection, "idle", undefined, now)
       case "OpenFailed":
         this.#connections.delete(event.connection)
-        this.#openAfter = Math.max(this.#openAfter, event.retryAt)
+        this.#openAfter = event.retryAt
+        this.#spareAfter = now + Math.min(firstSpareRetryMillis * 2 ** this.#failedOpenings++, longestSpareRetryMillis)
         if (event.failWaiting) this.#failAll("OpenFailed")
         return
-      case "Done": {
-        const connection = this.#connections.get(event.connection)
-        if (connection !== undefined) connection.affinity = event.affinity
-        return this.#become(event.connection, "idle", now)
-      }
+      case "Done":
+        return this.#become(event.connection, "idle", event.affinity, now)
+      case "Rested":
+        if (this.#connections.get(event.connection)?.state !== "resting") return
+        return this.#become(event.connection, "idle", event.affinity, now)
       case "Closing":
-        return this.#become(event.connection, "closing", now)
+        return this.#become(event.connection, "closing", undefined, now)
       case "Closed":
         this.#connections.delete(event.connection)
         return
@@ -167,39 +178,40 @@ export class Dispatcher {
     }
   }
 
-  /** What happens next. Call it after events, and at `wakeAt`. */
+  /** What happens next: all of it, so that nothing is left to decide at the same moment. Call it after events, and at `wakeAt`. */
   plan(now: number): ReadonlyArray<Action> {
     const actions = this.#failures
     this.#failures = []
     if (this.#shutDown) return actions
     this.#failOverdue(now, actions)
+    this.#closeSurplus(now, actions)
     if (now >= this.#cooledUntil) {
       this.#assign(now, actions)
-      this.#open(now, actions)
+      this.#rest(now, actions)
     }
-    this.#rest(now, actions)
-    this.#closeUnneeded(now, actions)
+    this.#closeUnused(now, actions)
+    if (now >= this.#cooledUntil) this.#open(now, actions)
     return actions
   }
 
-  /** When `plan` has something to decide although nothing happens, or undefined. */
+  /** When `plan` has something to decide although nothing happens, or undefined. Always later than the last `plan`. */
   wakeAt(now: number): number | undefined {
-    let at = Infinity
-    for (const request of this.#waitingById.values()) {
-      at = request.since + this.#options.maxWaitMillis
-      break
+    if (this.#shutDown) return undefined
+    const times: Array<number> = []
+    const { oldest } = this.#waiting
+    if (oldest !== undefined) times.push(oldest.since + this.#options.maxWaitMillis)
+    const watching = oldest === undefined && this.#unattended().length > 0
+    if (oldest !== undefined || watching) {
+      if (this.#cooledUntil > now) times.push(this.#cooledUntil)
+      if (this.#openAfter > now) times.push(this.#openAfter)
+      if (watching && this.#spareAfter > now) times.push(this.#spareAfter)
     }
-    if (this.#waiting.size > 0) {
-      if (this.#cooledUntil > now) at = Math.min(at, this.#cooledUntil)
-      if (this.#openAfter > now) at = Math.min(at, this.#openAfter)
-    }
-    const unattended = this.#waiting.size === 0 && this.#unattended().length > 0
+    const linger = watching && this.#cooledUntil <= now ? this.#linger : Infinity
     for (const { since, state } of this.#connections.values()) {
-      if (state !== "idle") continue
-      at = Math.min(at, since + (unattended ? this.#options.lingerMillis : this.#options.idleTimeToLiveMillis))
+      if (state === "idle") times.push(since + Math.min(linger, this.#options.idleTimeToLiveMillis))
     }
-    if (unattended && this.#openAfter > now) at = Math.min(at, this.#openAfter)
-    return at === Infinity || this.#shutDown ? undefined : at
+    const at = Math.min(...times)
+    return at === Infinity ? undefined : at
   }
 
   // --- what is the case
@@ -221,7 +233,7 @@ export class Dispatcher {
   }
 
   isWaiting(request: number): boolean {
-    return this.#waitingById.has(request)
+    return this.#waiting.get(request) !== undefined
   }
 
   get connections(): Readonly<Record<ConnectionState, number>> {
@@ -237,53 +249,60 @@ export class Dispatcher {
     if (this.#waiting.size >= this.#options.queue) {
       return void this.#failures.push({ _tag: "Fail", request: request.id, why: "QueueFull" })
     }
-    const waiting: Waiting = { ...request, since: now, overtaken: 0 }
+    const waiting: Waiting = { ...request, since: now, sharing: undefined }
     this.#waiting.add(waiting)
-    this.#waitingById.set(request.id, waiting)
-    if (request.shareKey !== undefined) {
-      const sharing = this.#waitingByShareKey.get(request.shareKey)
-      if (sharing === undefined) this.#waitingByShareKey.set(request.shareKey, new Map([[request.id, waiting]]))
-      else sharing.set(request.id, waiting)
-    }
+    if (request.shareKey === undefined) return
+    const sharing = this.#waitingByShareKey.get(request.shareKey) ?? new Chain()
+    this.#waitingByShareKey.set(request.shareKey, sharing)
+    waiting.sharing = sharing.append(waiting)
   }
 
-  #become(id: number, state: ConnectionState, now: number): void {
+  #become(id: number, state: "idle" | "closing", affinity: string | undefined, now: number): void {
     const connection = this.#connections.get(id)
-    if (connection === undefined || (connection.state === "closing" && state === "idle")) return
+    if (connection === undefined) return
     connection.state = state
+    connection.affinity = affinity
     connection.since = now
-    connection.requests = []
   }
 
   #failAll(why: "OpenFailed" | "ShutDown"): void {
-    for (const request of this.#waitingById.values()) {
-      this.#forget(request)
-      this.#failures.push({ _tag: "Fail", request: request.id, why })
+    for (let { oldest } = this.#waiting; oldest !== undefined; { oldest } = this.#waiting) {
+      this.#forget(oldest.id)
+      this.#failures.push({ _tag: "Fail", request: oldest.id, why })
     }
   }
 
   /** Takes a request out of the queue without giving it a turn. */
-  #forget(request: Waiting): void {
-    this.#waiting.remove(request)
-    this.#unlist(request)
+  #forget(id: number): void {
+    const request = this.#waiting.remove(id)
+    if (request !== undefined) this.#unlist(request)
   }
 
-  #unlist(request: Waiting): void {
-    this.#waitingById.delete(request.id)
-    if (request.shareKey === undefined) return
-    const sharing = this.#waitingByShareKey.get(request.shareKey)
-    sharing?.delete(request.id)
-    if (sharing?.size === 0) this.#waitingByShareKey.delete(request.shareKey)
+  #unlist({ shareKey, sharing }: Waiting): void {
+    if (shareKey === undefined || sharing === undefined) return
+    const chain = this.#waitingByShareKey.get(shareKey)
+    chain?.remove(sharing)
+    if (chain?.size === 0) this.#waitingByShareKey.delete(shareKey)
   }
 
   // --- decisions
 
-  /** `#waitingById` is in order of arrival and all have the same bound, so the overdue are at its front. */
+  /** All have the same bound, so those who have waited too long are the ones who have waited longest. */
   #failOverdue(now: number, actions: Array<Action>): void {
-    for (const request of this.#waitingById.values()) {
-      if (request.since + this.#options.maxWaitMillis > now) break
-      this.#forget(request)
-      actions.push({ _tag: "Fail", request: request.id, why: "WaitedTooLong" })
+    for (let { oldest } = this.#waiting; oldest !== undefined; { oldest } = this.#waiting) {
+      if (oldest.since + this.#options.maxWaitMillis > now) return
+      this.#forget(oldest.id)
+      actions.push({ _tag: "Fail", request: oldest.id, why: "WaitedTooLong" })
+    }
+  }
+
+  /** A lowered cap is reached before anything else is run, or it never would be while there is always more to run. */
+  #closeSurplus(now: number, actions: Array<Action>): void {
+    const { busy, idle, opening, resting } = this.connections
+    for (let surplus = busy + idle + opening + resting - this.#cap; surplus > 0; surplus--) {
+      const connection = freest(this.#free())
+      if (connection === undefined) return
+      this.#close(connection, now, actions)
     }
   }
 
@@ -292,51 +311,43 @@ export class Dispatcher {
       const choice = this.#choose(now)
       if (choice === undefined) return
       const { connection, request } = choice
-      this.#waiting.serve(request)
+      this.#waiting.serve(request.id, now)
       this.#unlist(request)
       const requests = [request.id, ...this.#companions(request)]
       connection.state = "busy"
       connection.since = now
       if (request.affinity !== undefined && request.affinity !== connection.affinity) {
-        if (connection.affinity !== undefined) this.#selects.push(now)
+        if (connection.affinity !== undefined) this.#selects = [...this.#selects, now].slice(-this.#options.selects)
         connection.affinity = request.affinity
       }
-      connection.requests = requests
       actions.push({ _tag: "Run", connection: connection.id, requests })
     }
   }
 
   /** The next request and the connection it gets, or undefined where nobody waits or none is free. */
   #choose(now: number): { readonly request: Waiting; readonly connection: Connection } | undefined {
-    const free = [...this.#connections.values()].filter(({ state }) => state === "idle" || state === "resting")
-    if (free.length === 0) return undefined
-    const heads = this.#waiting.heads()[Symbol.iterator]()
-    const first = heads.next()
-    if (first.done === true) return undefined
-    const turn = first.value
+    const turn = this.#waiting.next
+    if (turn === undefined) return undefined
+    const free = this.#free()
+    const any = freest(free)
+    if (any === undefined) return undefined
     const fitting = turn.affinity === undefined ? undefined : freest(free.filter((c) => c.affinity === turn.affinity))
     if (fitting !== undefined) return { request: turn, connection: fitting }
 
     // Nothing fits the one whose turn it is. A connection that nobody waits for costs only the SELECT.
-    const others: Array<Waiting> = []
-    for (let head = heads.next(); head.done !== true; head = heads.next()) others.push(head.value)
+    const others = this.#waiting.mayOvertake(now)
     const wanted = new Set(others.map(({ affinity }) => affinity))
     const unwanted = freest(free.filter(({ affinity }) => affinity === undefined || !wanted.has(affinity)))
     if (unwanted !== undefined) return { request: turn, connection: unwanted }
+    // A request without a mailbox leaves to others what they want.
+    if (turn.affinity === undefined) return { request: turn, connection: any }
 
-    // All that is free fits somebody else, who may go first, but not for ever.
-    const mayBeOvertaken = turn.overtaken < this.#options.overtakings &&
-      now - turn.since < this.#options.overtakingMillis
-    if (mayBeOvertaken) {
-      for (const request of others) {
-        const connection = freest(free.filter((c) => c.affinity === request.affinity))
-        if (connection === undefined) continue
-        turn.overtaken++
-        return { request, connection }
-      }
+    // All that is free fits somebody who may go first.
+    for (const request of others) {
+      const connection = freest(free.filter((c) => c.affinity === request.affinity))
+      if (connection !== undefined) return { request, connection }
     }
-    const connection = freest(free)
-    return connection === undefined ? undefined : { request: turn, connection }
+    return { request: turn, connection: any }
   }
 
   /** The waiting requests that share the command of this one. They use up no turn: nobody waits longer for them. */
@@ -344,13 +355,40 @@ export class Dispatcher {
     if (request.shareKey === undefined) return []
     const companions: Array<number> = []
     let size = request.size
-    for (const other of this.#waitingByShareKey.get(request.shareKey)?.values() ?? []) {
-      if (size + other.size > this.#options.shareLimit) continue
+    for (const other of this.#waitingByShareKey.get(request.shareKey) ?? []) {
       size += other.size
+      if (size > this.#options.shareLimit) break
       companions.push(other.id)
-      this.#forget(other)
+      this.#forget(other.id)
     }
     return companions
+  }
+
+  /** Watched mailboxes go, in turn, to connections that have had nothing to do for a while. */
+  #rest(now: number, actions: Array<Action>): void {
+    if (this.#waiting.size > 0) return
+    for (const mailbox of this.#unattended()) {
+      const rested = this.#free().filter(({ since, state }) => state === "idle" && now - since >= this.#linger)
+      const connection = rested.find(({ affinity }) => affinity === mailbox) ?? freest(rested)
+      if (connection === undefined) return
+      connection.state = "resting"
+      connection.since = now
+      connection.affinity = mailbox
+      actions.push({ _tag: "Rest", connection: connection.id, mailbox })
+    }
+  }
+
+  #closeUnused(now: number, actions: Array<Action>): void {
+    for (const connection of this.#free()) {
+      if (connection.state === "idle") {
+        if (now - connection.since >= this.#options.idleTimeToLiveMillis) this.#close(connection, now, actions)
+      } else if (connection.affinity === undefined || !this.#watched.has(connection.affinity)) {
+        // it listens for nobody: back to being idle, by way of an empty piece of work that ends the IDLE
+        connection.state = "busy"
+        connection.since = now
+        actions.push({ _tag: "Run", connection: connection.id, requests: [] })
+      }
+    }
   }
 
   /** Opens one connection at a time: servers count parallel logins badly, and one may be enough. */
@@ -358,16 +396,31 @@ export class Dispatcher {
     const { busy, closing, idle, opening, resting } = this.connections
     const open = busy + idle + resting + closing
     if (opening > 0 || open >= this.#cap || now < this.#openAfter) return
-    const forWaiting = this.#waiting.size > 0
-    this.#selects = this.#selects.filter((at) => now - at < this.#options.selectsMillis)
-    const forAffinity = this.#selects.length >= this.#options.selects
-    // watchers leave the last slot to requests
-    const forWatching = this.#unattended().length > 0 && idle === 0 && open < Math.max(1, this.#cap - 1)
-    if (!forWaiting && !forAffinity && !forWatching) return
+    if (this.#waiting.size === 0) {
+      if (now < this.#spareAfter) return
+      const forAffinity = this.#selectsSince(now - this.#options.selectsMillis) >= this.#options.selects
+      // watchers leave the last slot to requests
+      const forWatching = idle === 0 && open < Math.max(1, this.#cap - 1) && this.#unattended().length > 0
+      if (!forAffinity && !forWatching) return
+    }
     this.#selects = []
     const id = this.#nextConnection++
-    this.#connections.set(id, { id, state: "opening", affinity: undefined, since: now, requests: [] })
+    this.#connections.set(id, { id, state: "opening", affinity: undefined, since: now })
     actions.push({ _tag: "Open", connection: id })
+  }
+
+  #close(connection: Connection, now: number, actions: Array<Action>): void {
+    connection.state = "closing"
+    connection.since = now
+    actions.push({ _tag: "Close", connection: connection.id })
+  }
+
+  #selectsSince(time: number): number {
+    return this.#selects.reduce((count, at) => at > time ? count + 1 : count, 0)
+  }
+
+  #free(): Array<Connection> {
+    return [...this.#connections.values()].filter(({ state }) => state === "idle" || state === "resting")
   }
 
   /** Watched mailboxes on which no connection listens. */
@@ -378,41 +431,9 @@ export class Dispatcher {
     return [...this.#watched.keys()].filter((mailbox) => !attended.has(mailbox))
   }
 
-  #rest(now: number, actions: Array<Action>): void {
-    if (this.#waiting.size > 0) return
-    for (const mailbox of this.#unattended()) {
-      const rested = [...this.#connections.values()].filter(({ since, state }) =>
-        state === "idle" && now - since >= this.#options.lingerMillis
-      )
-      const connection = rested.find(({ affinity }) => affinity === mailbox) ?? freest(rested)
-      if (connection === undefined) continue
-      connection.state = "resting"
-      connection.since = now
-      connection.affinity = mailbox
-      actions.push({ _tag: "Rest", connection: connection.id, mailbox })
-    }
-  }
-
-  #closeUnneeded(now: number, actions: Array<Action>): void {
-    const { busy, idle, opening, resting } = this.connections
-    let total = busy + idle + opening + resting
-    for (const connection of this.#connections.values()) {
-      const free = connection.state === "idle" || connection.state === "resting"
-      const expired = connection.state === "idle" && now - connection.since >= this.#options.idleTimeToLiveMillis
-      const unwatched = connection.state === "resting" &&
-        (connection.affinity === undefined || !this.#watched.has(connection.affinity))
-      if (unwatched) {
-        // it listens for nobody: back to being idle, by way of an empty piece of work that ends the IDLE
-        connection.state = "busy"
-        connection.since = now
-        actions.push({ _tag: "Run", connection: connection.id, requests: [] })
-      } else if (expired || (free && total > this.#cap)) {
-        connection.state = "closing"
-        connection.since = now
-        total--
-        actions.push({ _tag: "Close", connection: connection.id })
-      }
-    }
+  /** A connection that would be closed first is never heard. */
+  get #linger(): number {
+    return Math.min(this.#options.lingerMillis, this.#options.idleTimeToLiveMillis)
   }
 }
 

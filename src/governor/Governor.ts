@@ -149,6 +149,7 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
             self.serving = []
             return report({ _tag: "Done", connection: id, affinity })
           }),
+        rested: (affinity) => Effect.suspend(() => report({ _tag: "Rested", connection: id, affinity })),
         closing: Effect.suspend(() => report({ _tag: "Closing", connection: id })),
         heard: (mailbox) => Effect.sync(() => bells.ring(mailbox))
       }

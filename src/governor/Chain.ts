@@ -1,0 +1,47 @@
+/**
+ * Values in the order in which they came, any of which can be taken out at once. A `Map` has the same order, but gets
+ * slow at its front: what was deleted there is skipped again and again until the table is rebuilt.
+ */
+
+/** Where a value is in its chain: the key to taking it out. */
+export interface Link<T> {
+  readonly value: T
+  before: Link<T> | undefined
+  after: Link<T> | undefined
+}
+
+export class Chain<T> {
+  #first: Link<T> | undefined
+  #last: Link<T> | undefined
+  #size = 0
+
+  get size(): number {
+    return this.#size
+  }
+
+  get first(): T | undefined {
+    return this.#first?.value
+  }
+
+  append(value: T): Link<T> {
+    const link: Link<T> = { value, before: this.#last, after: undefined }
+    if (this.#last === undefined) this.#first = link
+    else this.#last.after = link
+    this.#last = link
+    this.#size++
+    return link
+  }
+
+  /** Takes out a link of this chain, once. A walk that stands on it may go on. */
+  remove(link: Link<T>): void {
+    if (link.before === undefined) this.#first = link.after
+    else link.before.after = link.after
+    if (link.after === undefined) this.#last = link.before
+    else link.after.before = link.before
+    this.#size--
+  }
+
+  *[Symbol.iterator](): Iterator<T> {
+    for (let link = this.#first; link !== undefined; link = link.after) yield link.value
+  }
+}
