@@ -1,16 +1,20 @@
 /**
  * An IMAP server on 127.0.0.1 that speaks a transcript: lines "C: command" and "S: response", in the order in which they
  * must come. `$` in a response is the tag of the command before it, "…" at the end of a command stands for anything.
- * "S! FIN", "S! RST" and "S! STALL" end or silence the connection. What every session says (login, namespace, first LIST,
+ * "S! FIN", "S! RST" and "S! STALL" end or silence the connection, "S! TLS" starts TLS on it. What every session says (login, namespace, first LIST,
  * SELECT, LOGOUT) is answered without being written down, unless the transcript names it next.
  */
 import { Effect, type Scope } from "effect"
 import * as net from "node:net"
+import * as tls from "node:tls"
+import { certificate, privateKey } from "./certificate.ts"
 
 export interface Script {
   readonly greeting?: string
   readonly capabilities?: string
   readonly lines?: ReadonlyArray<string>
+  /** TLS from the first octet, with the certificate of the loopback tests. */
+  readonly tls?: boolean
 }
 
 export interface ScriptedImapServer {
@@ -58,15 +62,22 @@ const listen = (script: Script) =>
         check()
         return Effect.sync(() => waiting.delete(check))
       })
-    const server = net.createServer({ noDelay: true }, (socket) => {
+    const count = (socket: net.Socket) => {
       sockets.add(socket)
       socket.on("error", () => {})
       socket.on("close", () => {
         sockets.delete(socket)
         changed()
       })
+    }
+    const talk = (socket: net.Socket) => {
+      socket.on("error", () => {})
       speak(socket, script, state, changed)
-    })
+    }
+    const server = script.tls === true
+      ? tls.createServer({ cert: certificate, key: privateKey, noDelay: true }, talk)
+      : net.createServer({ noDelay: true }, talk)
+    server.on("connection", count)
     server.listen(0, "127.0.0.1", () => {
       const address = server.address()
       resolve({
@@ -86,13 +97,21 @@ const listen = (script: Script) =>
     })
   })
 
+const secured = (socket: net.Socket): net.Socket => {
+  const secure = new tls.TLSSocket(socket, { isServer: true, cert: certificate, key: privateKey })
+  secure.on("error", () => {})
+  secure.on("close", () => socket.destroy())
+  return secure
+}
+
 interface State {
   readonly heard: Array<string>
   readonly literals: Array<Buffer>
   readonly unexpected: Array<string>
 }
 
-const speak = (socket: net.Socket, script: Script, state: State, changed: () => void) => {
+const speak = (wire: net.Socket, script: Script, state: State, changed: () => void) => {
+  let socket = wire
   const steps = [...script.lines ?? []]
   const caps = script.capabilities ?? capabilities
   const send = (line: string) => socket.writable && socket.write(`${line}\r\n`, "latin1")
@@ -113,7 +132,12 @@ const speak = (socket: net.Socket, script: Script, state: State, changed: () => 
         isSilent = true
         socket.resetAndDestroy()
       } else if (step === "S! STALL") isSilent = true
-      else send(step.slice(3).replace(/^\$/, tag))
+      else if (step === "S! TLS") {
+        socket.uncork()
+        socket.removeAllListeners("data")
+        socket = secured(socket)
+        socket.on("data", read)
+      } else send(step.slice(3).replace(/^\$/, tag))
     }
     socket.uncork()
   }
@@ -189,10 +213,11 @@ const speak = (socket: net.Socket, script: Script, state: State, changed: () => 
       }
     }
   }
-  socket.on("data", (chunk) => {
+  const read = (chunk: Buffer) => {
     input = Buffer.concat([input, chunk])
     pump()
-  })
+  }
+  socket.on("data", read)
   if (steps[0]?.startsWith("S")) answer("*")
   else send(script.greeting ?? `* OK [CAPABILITY ${caps}] ready`)
 }

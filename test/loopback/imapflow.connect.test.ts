@@ -2,7 +2,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
+import { Trust } from "../../src/domain/AccountConfig.ts"
 import * as imapflow from "../../src/driver/imapflow.ts"
+import { certificate } from "./certificate.ts"
 import { scripted } from "./ScriptedImapServer.ts"
 import { connect, failure, secret, session } from "./Session.ts"
 
@@ -77,6 +79,47 @@ describe("connecting over IMAP", () => {
       const heard = [...server.heard, ...refusing.heard, ...preauth.heard].join("\n")
       assert.notInclude(heard, "LOGIN")
       assert.notInclude(heard, secret)
+    }).pipe(Effect.provide(imapflow.layer)))
+
+  it.effect("speaks TLS from the start with a certificate it trusts, and no other", () =>
+    Effect.gen(function*() {
+      const server = yield* scripted({ tls: true })
+      const trust = new Trust({ ca: certificate })
+      yield* Effect.scoped(connect(server.port, { security: "tls", trust }))
+      yield* Effect.scoped(connect(server.port, { security: "tls", trust: new Trust({ verify: false }) }))
+      yield* server.idle
+      const heard = server.heard.length
+      assert.deepInclude(yield* failure(connect(server.port, { security: "tls" })), {
+        _tag: "ConnectionFailed",
+        step: "tls",
+        permanent: true
+      })
+      const other = new Trust({ ca: certificate, servername: "mail.example" })
+      assert.deepInclude(yield* failure(connect(server.port, { security: "tls", trust: other })), {
+        _tag: "ConnectionFailed",
+        step: "tls",
+        permanent: true
+      })
+      assert.strictEqual(server.heard.length, heard)
+      yield* server.idle
+    }).pipe(Effect.provide(imapflow.layer)))
+
+  it.effect("says nothing but STARTTLS before STARTTLS, and closes the socket below as well", () =>
+    Effect.gen(function*() {
+      const script = { capabilities: "IMAP4rev1 STARTTLS ID", lines: ["C: STARTTLS", "S: $ OK go on", "S! TLS"] }
+      const server = yield* scripted(script)
+      yield* Effect.scoped(connect(server.port, { security: "starttls", trust: new Trust({ ca: certificate }) }))
+      assert.strictEqual(server.heard[0], "STARTTLS")
+      assert.isTrue(server.heard.some((line) => line.startsWith("LOGIN")))
+      yield* server.idle
+      const untrusted = yield* scripted(script)
+      assert.deepInclude(yield* failure(connect(untrusted.port, { security: "starttls" })), {
+        _tag: "ConnectionFailed",
+        step: "tls",
+        permanent: true
+      })
+      assert.deepStrictEqual(untrusted.heard, ["STARTTLS"])
+      yield* untrusted.idle
     }).pipe(Effect.provide(imapflow.layer)))
 
   it.effect("does not log in where LOGIN is disabled, and says so", () =>
