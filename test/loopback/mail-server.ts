@@ -53,11 +53,11 @@ export const client = (
 
 /** Waits until the server has closed all but so many connections; the test's own bound ends a wait in vain. */
 export const untilConnections = (server: MailServerShape, count: number): Effect.Effect<void> =>
-  Effect.suspend(() =>
-    server.connections().length === count
-      ? Effect.void
-      : Effect.andThen(Effect.sleep("2 millis"), untilConnections(server, count))
-  )
+  until(() => server.connections().length === count)
+
+/** Waits until something holds. */
+export const until = (holds: () => boolean): Effect.Effect<void> =>
+  Effect.suspend(() => holds() ? Effect.void : Effect.andThen(Effect.sleep("2 millis"), until(holds)))
 
 /** Runs a promise of a client as an effect. */
 export const ask = <A>(promise: () => Promise<A>): Effect.Effect<A> => Effect.promise(promise)
