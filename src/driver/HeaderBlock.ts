@@ -28,7 +28,7 @@ export const readHeaderBlock = (source: Buffer): HeaderBlock => {
   const push = () => {
     if (name !== "") fields.push({ name, value: parts.join(" ").trim() })
   }
-  for (const line of text.split(/\r\n|\n|\r/)) {
+  for (const line of text.split(/\r\n|\n/)) {
     const first = line.charCodeAt(0)
     if (first === 0x20 || first === 0x09) {
       parts.push(line.trim())
@@ -46,11 +46,12 @@ export const readHeaderBlock = (source: Buffer): HeaderBlock => {
   return { fields, truncated }
 }
 
+/** Where the first empty line begins; the search stops there, since what follows may be many megabytes. */
 const endOfBlock = (source: Buffer): number => {
-  const ends = ["\r\n\r\n", "\n\n", "\n\r\n", "\r\r"].map((mark) => source.indexOf(mark)).filter((index) =>
-    index !== -1
-  )
-  return ends.length === 0 ? source.length : Math.min(...ends)
+  for (let lf = source.indexOf(0x0a); lf !== -1; lf = source.indexOf(0x0a, lf + 1)) {
+    if (source[lf + 1] === 0x0a || (source[lf + 1] === 0x0d && source[lf + 2] === 0x0a)) return lf
+  }
+  return source.length
 }
 
 const encodedWord = /=\?([^?\s]+)\?([bq])\?([^?\s]*)\?=/gi
@@ -90,12 +91,19 @@ export const decodeWords = (value: string, unknownCharset: (charset: string) => 
   return out + value.slice(end)
 }
 
-const quoted = (data: string): Buffer =>
-  Buffer.from(
-    data.replaceAll("_", " ").replace(/=([0-9a-f]{2})/gi, (_, hex: string) =>
-      String.fromCharCode(Number.parseInt(hex, 16))),
-    "latin1"
-  )
+const quoted = (data: string): Buffer => {
+  const octets = Buffer.from(data.replaceAll("_", " "), "latin1")
+  let at = 0
+  for (let from = 0; from < octets.length; from++) {
+    const hex = octets[from] === 0x3d ? Number.parseInt(octets.toString("latin1", from + 1, from + 3), 16) : Number.NaN
+    if (Number.isNaN(hex)) octets[at++] = octets[from] ?? 0
+    else {
+      octets[at++] = hex
+      from += 2
+    }
+  }
+  return octets.subarray(0, at)
+}
 
 /** True where this charset can be decoded. Names are those of mail, which the WHATWG table knows nearly all of. */
 export const isKnownCharset = (charset: string): boolean => decoderFor(charset) !== undefined
@@ -125,6 +133,7 @@ const aliases: { readonly [charset: string]: string | undefined } = {
 }
 
 const decodeCharset = (octets: Buffer, charset: string, unknownCharset: (charset: string) => void): string => {
+  if (charset === "utf-8") return octets.toString("utf8")
   const decoder = decoderFor(charset)
   if (decoder !== undefined) return decoder.decode(octets)
   unknownCharset(charset)

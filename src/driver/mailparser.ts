@@ -18,8 +18,12 @@ import { HeaderField, ParsedMessage, ReceivedAttachment } from "../domain/Messag
 import { decodeWords, headerDate, isKnownCharset, messageIds, readHeaderBlock } from "./HeaderBlock.ts"
 import { MessageParser } from "./MessageParser.ts"
 
-/** The longest that a message may take, in milliseconds. A parser that is silent for so long will not end by itself. */
-export const parseTimeoutMillis = 60_000
+/**
+ * Turns of the event loop that a message may take, and octets for which it gets one more. The parser works in memory
+ * and gets on in every turn, so one that needs more than this will not end by itself. A time-out would cost more than
+ * the headers, and would tell a slow machine from a fast one.
+ */
+export const parseTurns = { base: 10_000, octetsPerTurn: 64 } as const
 
 /** More MIME parts than this are not read. */
 export const maxParts = 1000
@@ -61,7 +65,7 @@ export const layer: Layer.Layer<MessageParser> = Layer.succeed(MessageParser, {
     })
 })
 
-/** Completes in any case: with the end of the message, with the first error, or when the time is over. */
+/** Completes in any case: with the end of the message, with the first error, or when the turns are used up. */
 const readBody = (octets: Buffer): Effect.Effect<Body> =>
   Effect.suspend(() => {
     const attachments: Array<ReceivedAttachment> = []
@@ -75,20 +79,29 @@ const readBody = (octets: Buffer): Effect.Effect<Body> =>
       problem
     })
     return Effect.callback<Body>((resume) => {
-      parser.on("error", (error: unknown) => resume(Effect.sync(() => body(words(error)))))
+      let left = parseTurns.base + octets.length / parseTurns.octetsPerTurn
+      let turn = setImmediate(function next() {
+        if (left-- > 0) turn = setImmediate(next)
+        else finish("the message could not be read to its end")
+      })
+      const finish = (problem?: string) => {
+        clearImmediate(turn)
+        resume(Effect.succeed(body(problem)))
+      }
+      parser.on("error", (error: unknown) => finish(words(error)))
       parser.on("data", (data) => {
         if (data.type === "attachment") {
           collect(data, (attachment) => attachments.push(attachment), (error) => parser.destroy(error))
         }
       })
-      parser.on("end", () => resume(Effect.sync(() => body())))
-      parser.on("close", () => resume(Effect.sync(() => body("the message could not be read to its end"))))
+      parser.on("end", () => finish())
+      parser.on("close", () => finish("the message could not be read to its end"))
       parser.end(octets)
-      return Effect.sync(() => parser.destroy())
-    }).pipe(Effect.timeoutOrElse({
-      duration: parseTimeoutMillis,
-      orElse: () => Effect.sync(() => body("the message could not be read in time"))
-    }))
+      return Effect.sync(() => {
+        clearImmediate(turn)
+        parser.destroy()
+      })
+    })
   })
 
 const words = (error: unknown): string => error instanceof Error ? error.message : String(error)
@@ -140,14 +153,14 @@ const assemble = (octets: Buffer, body: Body): ParsedMessage => {
   }
   const first = (name: string) => values.get(name)?.[0]
   const decoded = (value: string) => decodeWords(value, (charset) => problems.push(`unknown charset "${charset}"`))
-  const headers = fields.map(({ name, value }) => new HeaderField({ name, value: decoded(value) }, unchecked))
+  const headers = fields.map(({ name, value }) => trusted(HeaderField, { name, value: decoded(value) }))
 
   const addresses = (name: string): ReadonlyArray<Address> => {
     const given = values.get(name)
     if (given === undefined) return []
     const read = body.headers === undefined ? parseAddressHeader(given).value : entries(body.headers.get(name))
     return read.flatMap((entry) => entry.group ?? [entry]).map((entry) =>
-      new Address({ ...(entry.name ? { name: entry.name } : {}), address: entry.address ?? "" }, unchecked)
+      trusted(Address, { ...(entry.name ? { name: entry.name } : {}), address: entry.address ?? "" })
     )
   }
 
@@ -177,10 +190,10 @@ const assemble = (octets: Buffer, body: Body): ParsedMessage => {
     problems.push("the Content-Type names no boundary, so the parts cannot be told apart")
   }
 
-  return new ParsedMessage({
+  return trusted(ParsedMessage, {
     headers,
     ...(at === undefined ? {} : { date: at }),
-    ...(subject === undefined ? {} : { subject: decodeWords(subject) }),
+    ...(subject === undefined ? {} : { subject: decoded(subject) }),
     from: addresses("from"),
     sender: addresses("sender"),
     replyTo: addresses("reply-to"),
@@ -194,7 +207,7 @@ const assemble = (octets: Buffer, body: Body): ParsedMessage => {
     ...(html.length === 0 ? {} : { html: html.join("\n") }),
     attachments: body.attachments,
     problems: [...new Set(problems)]
-  }, unchecked)
+  })
 }
 
 /** The mailboxes and groups of an address header; a header that occurs twice comes as a list. */
@@ -203,8 +216,9 @@ const entries = (value: HeaderValue | undefined): ReadonlyArray<EmailAddress> =>
     typeof each === "object" && "value" in each && Array.isArray(each.value) ? each.value : []
   )
 
-/** The values are made here, from their own types; checking them again costs as much as making them. */
-const unchecked = { disableChecks: true } as const
+/** An instance without its checks: the fields are made here, of their own types, and checking costs more than making. */
+const trusted = <A extends object>(of: { readonly prototype: A }, fields: Readonly<Omit<A, "toString">>): A =>
+  Object.assign<A, typeof fields>(Object.create(of.prototype), fields)
 
 /** A Message-ID without "@" is against RFC 5322 3.6.4, and common. */
 const bare = (value: string | undefined): string | undefined => {

@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Equal } from "effect"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
-import type { ParsedMessage } from "../../src/domain/Message.ts"
+import { Address } from "../../src/domain/Envelope.ts"
+import { HeaderField, ParsedMessage } from "../../src/domain/Message.ts"
 import { layer } from "../../src/driver/mailparser.ts"
 import { MessageParser } from "../../src/driver/MessageParser.ts"
 
@@ -52,6 +53,28 @@ describe("reading a message", () => {
       assert.strictEqual(read.text, "body\n")
       assert.isUndefined(read.html)
       assert.deepStrictEqual(read.problems, [])
+    }))
+
+  it.effect("yields values equal to those a program would make", () =>
+    Effect.gen(function*() {
+      const read = yield* parse("From: Ann <a@example.com>\r\n\r\nhi")
+      const name = "Ann"
+      const made = new ParsedMessage({
+        headers: [new HeaderField({ name: "From", value: "Ann <a@example.com>" })],
+        from: [new Address({ name, address: "a@example.com" })],
+        sender: [],
+        replyTo: [],
+        to: [],
+        cc: [],
+        bcc: [],
+        references: [],
+        text: "hi",
+        attachments: [],
+        problems: []
+      })
+      assert.instanceOf(read, ParsedMessage)
+      assert.isTrue(Equal.equals(read, made))
+      assert.strictEqual(JSON.stringify(read), JSON.stringify(made))
     }))
 
   it.effect("joins a character that two encoded words share", () =>
