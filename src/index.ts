@@ -43,6 +43,14 @@ export { HeaderField, Message, ParsedMessage, ReceivedAttachment } from "./domai
 /** Mailboxes, their counters, and quota. */
 export { Mailbox, MailboxStatus, Quota, QuotaResource, SpecialUse } from "./domain/Mailbox.ts"
 
+// --- watching
+
+/** How far a program has seen a mailbox; a value to store. */
+export { Cursor } from "./domain/Cursor.ts"
+/** What happened: `Arrived`, `Expunged`, `FlagsChanged`, `Reset`, in batches. */
+export type { WatchOptions } from "./account/Watch.ts"
+export { Arrived, Changes, Expunged, FlagsChanged, MailEvent, Reset } from "./domain/MailEvent.ts"
+
 // --- writing and sending
 
 /** A message to be sent or filed. */

@@ -6,11 +6,13 @@
 import { type Config, Context, Effect, Layer, Option, Stream } from "effect"
 import type { AccountConfig } from "../domain/AccountConfig.ts"
 import { Agent } from "../domain/Agent.ts"
+import type { Cursor } from "../domain/Cursor.ts"
 import { Draft } from "../domain/Draft.ts"
 import type { Envelope } from "../domain/Envelope.ts"
 import type { Fetched, FetchItems } from "../domain/Fetch.ts"
 import type { Mailbox, MailboxStatus, Quota } from "../domain/Mailbox.ts"
 import { InvalidInput, MailError, type Reason } from "../domain/MailError.ts"
+import type { Changes } from "../domain/MailEvent.ts"
 import type { Message } from "../domain/Message.ts"
 import { type MessageRef, type Messages, MessageSet, toSets } from "../domain/MessageSet.ts"
 import { Query } from "../domain/Query.ts"
@@ -35,6 +37,8 @@ import * as Reading from "./Reading.ts"
 import type { BatchOptions, EnvelopeOptions } from "./Reading.ts"
 import * as Sending from "./Sending.ts"
 import type { SendingOptions } from "./Sending.ts"
+import * as Watch from "./Watch.ts"
+import type { WatchOptions } from "./Watch.ts"
 
 /** How an account behaves, beside its configuration. */
 export interface AccountOptions {
@@ -121,6 +125,20 @@ export class MailAccount extends Context.Service<MailAccount, {
   ) => Effect.Effect<Option.Option<MessageRef>, MailError>
 
   /**
+   * What happened in a mailbox since a cursor, and the cursor to store with it. Without a cursor nothing is told, and
+   * the answer is where to go on from; from `Cursor.start` every message is told as arrived. Fails with
+   * `MailboxNotFound`.
+   */
+  readonly changes: (mailbox: string, since?: Cursor) => Effect.Effect<Changes, MailError>
+  /**
+   * The same for as long as the stream is run: first what happened since the cursor, which may be nothing, then each
+   * further change soon after it happens. Lost connections are replaced; store the cursor with the effects of each
+   * batch, and a restarted program goes on where it was: nothing lost, nothing repeated. Fails only for reasons that
+   * do not heal. One idle connection listens for all watchers of a mailbox, and leaves for any other request.
+   */
+  readonly watch: (mailbox: string, options?: WatchOptions) => Stream.Stream<Changes, MailError>
+
+  /**
    * Sends a message, at most once. Fails with `OutcomeUnknown` where nobody can know whether the server took it; after
    * any other reason it has not. Refused recipients, unless all are, are part of the receipt.
    */
@@ -157,6 +175,7 @@ const make = Effect.fnUntraced(function*(config: AccountConfig, options?: Accoun
   const mailboxes = yield* Mailboxes.make(operations)
   const reading = Reading.make(operations, yield* MessageParser)
   const changing = Changing.make(operations, mailboxes)
+  const watching = Watch.make(operations)
   const sending = Sending.make(operations, yield* MessageComposer)
 
   const toMailError = (operation: string, mailbox: string | undefined) => (reason: Reason) =>
@@ -267,6 +286,9 @@ const make = Effect.fnUntraced(function*(config: AccountConfig, options?: Accoun
         ),
       named
     ),
+
+    changes: operation("MailAccount.changes", watching.changes, named),
+    watch: (mailbox, options) => streaming("MailAccount.watch", watching.watch(mailbox, options), mailbox),
 
     send: operation("MailAccount.send", sending.send),
     stats: Effect.sync(() => ({ imap: operations.imap.observe(), smtp: operations.smtp.observe() }))

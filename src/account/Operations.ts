@@ -20,14 +20,16 @@ export interface Place {
   readonly uidValidity?: number | undefined
 }
 
-/** Octets for the windows that limit them: those known beforehand, and those of the answer. */
-export interface Transfer<A> {
+/** What an attempt says of itself: the mailbox it will select, and octets for the windows that limit them. */
+export interface Needs<A> {
+  readonly affinity?: string | undefined
+  /** Octets known beforehand, and those of the answer. */
   readonly octets?: number | undefined
   readonly octetsOf?: ((answer: A) => number) | undefined
 }
 
 /** One caller's part of a shared command: those with the same key that wait at the same moment run together. */
-export interface Shared<P, A> extends Transfer<A> {
+export interface Shared<P, A> extends Needs<A> {
   readonly key: string
   readonly size: number
   readonly payload: P
@@ -42,13 +44,13 @@ export interface Operations {
   /** One attempt of IMAP work on any connection. */
   readonly onConnection: <A, E>(
     work: (connection: ImapConnection) => Effect.Effect<A, E>,
-    transfer?: Transfer<A>
+    needs?: Needs<A>
   ) => Effect.Effect<A, E | Reason>
   /** One attempt of IMAP work with a mailbox selected. */
   readonly inMailbox: <A, E>(
     place: Place,
     work: (connection: ImapConnection, selected: SelectedMailbox) => Effect.Effect<A, E>,
-    transfer?: Transfer<A>
+    needs?: Needs<A>
   ) => Effect.Effect<A, E | Reason>
   /** Makes a kind of IMAP request in which several callers share one command: one attempt, with the mailbox selected. */
   readonly sharing: <P, A>() => (
@@ -56,6 +58,8 @@ export interface Operations {
     shared: Shared<P, A>,
     work: Governor.SharedWork<ImapConnection, P, A>
   ) => Effect.Effect<A, Reason>
+  /** Notes that the connection has just been read up to date in a mailbox: what it hears from now on is news. */
+  readonly synchronised: (connection: ImapConnection, mailbox: string) => void
   /** One attempt of SMTP work. */
   readonly onSubmission: <A, E>(
     costs: RateCosts,
@@ -104,6 +108,9 @@ export const make = Effect.fnUntraced(function*(
   }
 
   const telemetry = yield* Telemetry.make(config.name)
+  const synchronisations = new WeakMap<ImapConnection, { readonly mailbox: string; readonly heard: number }>()
+  const synchronised = (connection: ImapConnection, mailbox: string) =>
+    void synchronisations.set(connection, { mailbox, heard: connection.heard() })
 
   const imap = yield* Governor.make<ImapConnection>({
     ...shared,
@@ -120,8 +127,13 @@ export const make = Effect.fnUntraced(function*(
         ),
       affinityOf: (connection) => connection.selected()?.path,
       isSpent: () => false,
-      rest: (connection, mailbox) =>
-        Effect.andThen(Effect.uninterruptible(connection.select(mailbox, { readOnly: false })), connection.idle)
+      rest: Effect.fnUntraced(function*(connection, mailbox) {
+        yield* Effect.uninterruptible(connection.select(mailbox, { readOnly: false }))
+        const last = synchronisations.get(connection)
+        if (last?.mailbox === mailbox && last.heard === connection.heard()) return yield* connection.idle
+        // the connection did something else meanwhile, or heard something nobody has looked at: ring before listening
+        synchronised(connection, mailbox)
+      })
     }
   })
 
@@ -172,15 +184,14 @@ export const make = Effect.fnUntraced(function*(
     })
 
   const submit = <A, E>(
-    mailbox: string | undefined,
     work: (connection: ImapConnection) => Effect.Effect<A, E>,
-    transfer: Transfer<A> | undefined
+    needs?: Needs<A>
   ) =>
     admitted(
-      { bytes: transfer?.octets ?? 0 },
-      transfer?.octetsOf,
+      { bytes: needs?.octets ?? 0 },
+      needs?.octetsOf,
       (caller, begin) =>
-        imap.submit({ ...caller, affinity: mailbox }, (connection) => Effect.andThen(begin, work(connection)))
+        imap.submit({ ...caller, affinity: needs?.affinity }, (connection) => Effect.andThen(begin, work(connection)))
     )
 
   const sharing: Operations["sharing"] = <P, A>() => {
@@ -212,14 +223,14 @@ export const make = Effect.fnUntraced(function*(
         safety,
         ({ reason }) => Effect.map(Telemetry.CurrentOperation, (operation) => telemetry.retried(operation, reason._tag))
       ),
-    onConnection: (work, transfer) => submit(undefined, work, transfer),
-    inMailbox: (place, work, transfer) =>
+    onConnection: submit,
+    inMailbox: (place, work, needs) =>
       submit(
-        place.mailbox,
         (connection) => Effect.flatMap(select(connection, place), (selected) => work(connection, selected)),
-        transfer
+        { ...needs, affinity: place.mailbox }
       ),
     sharing,
+    synchronised,
     onSubmission: (costs, work) =>
       admitted(
         costs,
