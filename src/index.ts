@@ -20,8 +20,10 @@ export { type RetryOptions, RetryPolicy } from "./governor/RetryPolicy.ts"
 
 /** Where the servers are, how to log in, what the account may do. */
 export { AccountConfig, Endpoint, Security, Trust } from "./domain/AccountConfig.ts"
-/** How to log in: a password or an OAuth2 access token. */
-export { AccessToken, Credentials, Password } from "./domain/Credentials.ts"
+/** How to log in: a password, an OAuth2 access token, or a source of such tokens. */
+export { AccessToken, Credentials, OAuth2, Password, type TokenGrant, type TokenSource } from "./domain/Credentials.ts"
+/** Sources of access tokens: the refresh-token grant of Google, Microsoft and others. */
+export { OAuth2Grant, type RefreshOptions } from "./driver/OAuth2Grant.ts"
 /** Caps, waits, time-outs and rate windows. */
 export { Limits, RateScope, RateWindow } from "./domain/Limits.ts"
 

@@ -3,13 +3,14 @@
  * when and how often. Works in `Reason`s; the public service names the account and the operation around them.
  */
 import { Context, Duration, Effect, type Scope } from "effect"
-import type { AccountConfig } from "../domain/AccountConfig.ts"
+import type { AccountConfig, Endpoint } from "../domain/AccountConfig.ts"
 import { Agent } from "../domain/Agent.ts"
 import { InvalidInput, MailboxChanged, type Reason } from "../domain/MailError.ts"
 import { type ImapConnection, ImapDriver, type SelectedMailbox } from "../driver/ImapDriver.ts"
 import { type SmtpConnection, SmtpDriver } from "../driver/SmtpDriver.ts"
 import { bounded } from "../governor/CommandTimeout.ts"
 import * as Governor from "../governor/Governor.ts"
+import * as Logins from "../governor/Logins.ts"
 import { type RateCosts, RateLimit } from "../governor/RateLimit.ts"
 import { RetryPolicy, type Safety } from "../governor/RetryPolicy.ts"
 import * as Telemetry from "../governor/Telemetry.ts"
@@ -91,7 +92,8 @@ export const make = Effect.fnUntraced(function*(
   config: AccountConfig,
   policy: RetryPolicy
 ): Effect.fn.Return<Operations, never, ImapDriver | SmtpDriver | Scope.Scope> {
-  const { credentials, limits } = config
+  const { limits } = config
+  const logins = yield* Logins.make(config.credentials)
   const imapDriver = yield* ImapDriver
   const smtpDriver = yield* SmtpDriver
   const connectTimeoutMillis = Duration.toMillis(limits.connectTimeout)
@@ -112,6 +114,14 @@ export const make = Effect.fnUntraced(function*(
   const synchronised = (connection: ImapConnection, mailbox: string) =>
     void synchronisations.set(connection, { mailbox, heard: connection.heard() })
 
+  const connectImap = (endpoint: Endpoint) =>
+    Effect.map(
+      logins.connect((credentials) => imapDriver.connect({ endpoint, credentials, connectTimeoutMillis })),
+      (connection) => bounded(connection, limits.commandTimeout)
+    )
+  const connectSmtp = (endpoint: Endpoint) =>
+    logins.connect((credentials) => smtpDriver.connect({ endpoint, credentials, connectTimeoutMillis }))
+
   const imap = yield* Governor.make<ImapConnection>({
     ...shared,
     protocol: "imap",
@@ -121,10 +131,7 @@ export const make = Effect.fnUntraced(function*(
     connecting: {
       open: config.imap === undefined
         ? Effect.fail(new InvalidInput({ field: "imap", problem: "this account has no IMAP server" }))
-        : Effect.map(
-          imapDriver.connect({ endpoint: config.imap, credentials, connectTimeoutMillis }),
-          (connection) => bounded(connection, limits.commandTimeout)
-        ),
+        : connectImap(config.imap),
       affinityOf: (connection) => connection.selected()?.path,
       isSpent: () => false,
       rest: Effect.fnUntraced(function*(connection, mailbox) {
@@ -146,7 +153,7 @@ export const make = Effect.fnUntraced(function*(
     connecting: {
       open: config.smtp === undefined
         ? Effect.fail(new InvalidInput({ field: "smtp", problem: "this account has no SMTP server" }))
-        : smtpDriver.connect({ endpoint: config.smtp, credentials, connectTimeoutMillis }),
+        : connectSmtp(config.smtp),
       affinityOf: () => undefined,
       isSpent: (connection) => connection.sent() >= limits.messagesPerConnection,
       rest: () => Effect.void

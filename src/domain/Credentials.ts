@@ -1,18 +1,52 @@
 /** How to log in. Secrets are `Redacted` from here to the wire call. */
-import { Schema } from "effect"
+import type { Duration, Redacted } from "effect"
+import { Effect, Schema } from "effect"
+import type { AuthenticationFailed, ConnectionFailed } from "./MailError.ts"
+
+const Secret = Schema.RedactedFromValue(Schema.NonEmptyString, { disallowEncode: true })
 
 /** A user name and a password, or an app password. */
 export class Password extends Schema.TaggedClass<Password>("effect-mail/Password")("Password", {
   user: Schema.NonEmptyString,
-  password: Schema.RedactedFromValue(Schema.NonEmptyString, { disallowEncode: true })
+  password: Secret
 }) {}
 
 /** A user name and an OAuth2 access token, sent with XOAUTH2 or OAUTHBEARER (RFC 7628), whichever the server offers. */
 export class AccessToken extends Schema.TaggedClass<AccessToken>("effect-mail/AccessToken")("AccessToken", {
   user: Schema.NonEmptyString,
-  token: Schema.RedactedFromValue(Schema.NonEmptyString, { disallowEncode: true })
+  token: Secret
+}) {}
+
+/** An access token and how long it may be used from now on. */
+export interface TokenGrant {
+  readonly token: Redacted.Redacted
+  readonly expiresIn: Duration.Duration
+}
+
+/**
+ * Where tokens come from. `AuthenticationFailed`: the grant was withdrawn and nobody need try again; `ConnectionFailed`:
+ * the token server could not be asked this time.
+ */
+export type TokenSource = Effect.Effect<TokenGrant, AuthenticationFailed | ConnectionFailed>
+
+const TokenSourceSchema = Schema.declare(
+  (u: unknown): u is TokenSource => Effect.isEffect(u),
+  { identifier: "TokenSource" }
+)
+
+/**
+ * A user name and a source of access tokens. The account runs the source once for all its connections: when it needs
+ * the first token, shortly before a token expires, and after a server has refused one.
+ */
+export class OAuth2 extends Schema.TaggedClass<OAuth2>("effect-mail/OAuth2")("OAuth2", {
+  user: Schema.NonEmptyString,
+  tokens: TokenSourceSchema
 }) {}
 
 /** What a driver logs in with. */
-export const Credentials = Schema.Union([Password, AccessToken])
+export const Login = Schema.Union([Password, AccessToken])
+export type Login = typeof Login.Type
+
+/** What an account is configured with. */
+export const Credentials = Schema.Union([Password, AccessToken, OAuth2])
 export type Credentials = typeof Credentials.Type

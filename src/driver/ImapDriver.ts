@@ -7,7 +7,7 @@
  */
 import { Context, type Effect, type Scope } from "effect"
 import type { Endpoint } from "../domain/AccountConfig.ts"
-import type { Credentials } from "../domain/Credentials.ts"
+import type { Login } from "../domain/Credentials.ts"
 import type { FetchItems, FetchValues } from "../domain/Fetch.ts"
 import type { Mailbox, MailboxStatus, Quota } from "../domain/Mailbox.ts"
 import type { Reason } from "../domain/MailError.ts"
@@ -15,7 +15,7 @@ import type { SearchKey } from "../domain/SearchKey.ts"
 
 export interface ImapConnectOptions {
   readonly endpoint: Endpoint
-  readonly credentials: Credentials
+  readonly credentials: Login
   /** Bound for everything from name lookup to the end of the login; on the Clock. */
   readonly connectTimeoutMillis: number
 }

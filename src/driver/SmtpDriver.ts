@@ -4,12 +4,12 @@
  */
 import { Context, type Effect, type Scope } from "effect"
 import type { Endpoint } from "../domain/AccountConfig.ts"
-import type { Credentials } from "../domain/Credentials.ts"
+import type { Login } from "../domain/Credentials.ts"
 import type { Reason, RefusedRecipient } from "../domain/MailError.ts"
 
 export interface SmtpConnectOptions {
   readonly endpoint: Endpoint
-  readonly credentials: Credentials
+  readonly credentials: Login
   /** Bound for everything from name lookup to the end of the login; on the Clock. */
   readonly connectTimeoutMillis: number
 }

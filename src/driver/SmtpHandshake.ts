@@ -4,7 +4,7 @@
  */
 import { Redacted } from "effect"
 import type { Endpoint } from "../domain/AccountConfig.ts"
-import type { AccessToken, Credentials } from "../domain/Credentials.ts"
+import type { AccessToken, Login } from "../domain/Credentials.ts"
 import { type Reason, TooLarge, Unsupported } from "../domain/MailError.ts"
 import { connectFailure, parseSmtpReply, smtpReason, type SmtpStep } from "./Classification.ts"
 import type { SmtpEnvelope } from "./SmtpDriver.ts"
@@ -37,7 +37,7 @@ const mechanisms = {
 } as const
 
 /** The mechanism to log in with. Without AUTH there is none, whatever else the server would take (RFC 4954 3). */
-export const chooseMechanism = (capabilities: Capabilities, credentials: Credentials): string | Unsupported => {
+export const chooseMechanism = (capabilities: Capabilities, credentials: Login): string | Unsupported => {
   const offered = capabilities.get("AUTH")
   if (offered === undefined) {
     return new Unsupported({ capability: "AUTH", detail: "the server offers no login on this wire" })
@@ -64,7 +64,7 @@ export const bearerMessage = (
 }
 
 /** A server may repeat what it was given; none of it may reach an error. */
-export const withoutSecret = (failure: Failure, credentials: Credentials): Failure => {
+export const withoutSecret = (failure: Failure, credentials: Login): Failure => {
   const secret = Redacted.value(credentials._tag === "Password" ? credentials.password : credentials.token)
   const forms = [
     `\0${credentials.user}\0${secret}`,

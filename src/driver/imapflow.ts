@@ -3,7 +3,7 @@
  */
 import { Effect, Layer, Redacted, type Scope } from "effect"
 import { portOf } from "../domain/AccountConfig.ts"
-import type { Credentials } from "../domain/Credentials.ts"
+import type { Login } from "../domain/Credentials.ts"
 import { InvalidInput, type Reason } from "../domain/MailError.ts"
 import { type ImapConnection, type ImapConnectOptions, ImapDriver } from "./ImapDriver.ts"
 import { ImapFlow } from "./imapflow/client.ts"
@@ -70,10 +70,10 @@ const makeLink = ({ credentials, endpoint }: ImapConnectOptions): Link => {
   return new Link(client, wire, witness, [secret, plain, Buffer.from(secret).toString("base64")])
 }
 
-const secretOf = (credentials: Credentials): string =>
+const secretOf = (credentials: Login): string =>
   Redacted.value(credentials._tag === "Password" ? credentials.password : credentials.token)
 
-const badCredentials = (credentials: Credentials): Reason | undefined => {
+const badCredentials = (credentials: Login): Reason | undefined => {
   const field = /[\r\n\0]/.test(credentials.user)
     ? "user"
     : /[\r\n\0]/.test(secretOf(credentials))

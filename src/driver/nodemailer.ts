@@ -15,7 +15,7 @@ import type { MimeNodeAddress } from "nodemailer/lib/mime-node"
 import { encode as quotedEncode, wrap as quotedWrap } from "nodemailer/lib/qp"
 import SMTPConnection, { type SMTPConnectionCustomAuthContext } from "nodemailer/lib/smtp-connection"
 import { type Endpoint, portOf } from "../domain/AccountConfig.ts"
-import type { AccessToken, Credentials } from "../domain/Credentials.ts"
+import type { AccessToken, Login } from "../domain/Credentials.ts"
 import { ConnectionLost, InvalidInput, type Reason, TimedOut, Unsupported } from "../domain/MailError.ts"
 import { type DraftFields, draftFields, type Group, type Mailbox } from "./DraftFields.ts"
 import { gatedSend, type Session, type SessionListener } from "./GatedSend.ts"
@@ -205,7 +205,7 @@ const greet = (wire: Wire): Effect.Effect<void, Reason> =>
 
 const bearer = "BEARER"
 
-const login = (wire: Wire, credentials: Credentials): Effect.Effect<void, Reason> =>
+const login = (wire: Wire, credentials: Login): Effect.Effect<void, Reason> =>
   Effect.suspend(() => {
     if (wire.endpoint.security !== "none" && !wire.smtp.secure) {
       return Effect.fail(new Unsupported({ capability: "STARTTLS", detail: "the wire is not encrypted" }))

@@ -4,7 +4,7 @@
  */
 import { Duration, Effect, Exit, Redacted, type Scope } from "effect"
 import { portOf } from "../domain/AccountConfig.ts"
-import type { Credentials } from "../domain/Credentials.ts"
+import type { Login } from "../domain/Credentials.ts"
 import { ConnectionFailed, type Reason, TimedOut } from "../domain/MailError.ts"
 import { imapLogin } from "../driver/Classification.ts"
 import type { ImapConnection, ImapConnectOptions } from "../driver/ImapDriver.ts"
@@ -75,7 +75,7 @@ const login = (server: MemoryImapOptions, wire: MemoryWire, options: ImapConnect
 const admit = (
   { network, store }: MemoryImapOptions,
   wire: MemoryWire,
-  credentials: Credentials
+  credentials: Login
 ): Effect.Effect<StoredUser, Reason> => {
   const user = store.login(credentials.user, secretOf(credentials))
   if (user === undefined) {
@@ -89,7 +89,7 @@ const admit = (
 }
 
 /** The secret of credentials; for comparing it with the store's. */
-export const secretOf = (credentials: Credentials): string =>
+export const secretOf = (credentials: Login): string =>
   Redacted.value(credentials._tag === "Password" ? credentials.password : credentials.token)
 
 /** LOGOUT takes no time unless a fault says so: a test under TestClock may end without moving the clock. */

@@ -1,7 +1,7 @@
 /** What the SMTP loopback tests share: a target on a scripted server, its credentials, a message and its envelope. */
 import { Effect, Redacted } from "effect"
 import { Endpoint, Trust } from "../../src/domain/AccountConfig.ts"
-import { type Credentials, Password } from "../../src/domain/Credentials.ts"
+import { type Login, Password } from "../../src/domain/Credentials.ts"
 import { type SendOptions, type SmtpConnectOptions, SmtpDriver } from "../../src/driver/SmtpDriver.ts"
 import { certificate } from "./certificate.ts"
 import type { Action, Script, ScriptedSmtpServer, Step } from "./ScriptedSmtpServer.ts"
@@ -18,7 +18,7 @@ export type Wire = "tls" | "starttls" | "none"
 export const target = (
   server: ScriptedSmtpServer,
   security: Wire = "none",
-  credentials: Credentials = password,
+  credentials: Login = password,
   connectTimeoutMillis = 5000
 ): SmtpConnectOptions => ({
   endpoint: new Endpoint({

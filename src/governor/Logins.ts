@@ -1,0 +1,53 @@
+/**
+ * What the connections of an account log in with. A password is what it is; OAuth2 tokens are fetched once for all
+ * connections, IMAP and SMTP, kept until shortly before they expire, and fetched anew after a server has refused one.
+ */
+import { Clock, Duration, Effect, Redacted, Semaphore } from "effect"
+import { AccessToken, type Credentials, type Login, type OAuth2 } from "../domain/Credentials.ts"
+import type { Reason } from "../domain/MailError.ts"
+
+export interface Logins {
+  /** Runs an attempt to connect with what is good now; once more with a fresh token where a token was refused. */
+  readonly connect: <A, R>(attempt: (login: Login) => Effect.Effect<A, Reason, R>) => Effect.Effect<A, Reason, R>
+}
+
+/** A token is fetched anew this long before it expires: a login takes time, and clocks differ. */
+const marginMillis = 60_000
+
+export const make = (credentials: Credentials): Effect.Effect<Logins> =>
+  credentials._tag === "OAuth2"
+    ? fromTokens(credentials)
+    : Effect.succeed({ connect: (attempt) => attempt(credentials) })
+
+interface Kept {
+  readonly login: AccessToken
+  readonly until: number
+}
+
+const fromTokens = Effect.fnUntraced(function*({ tokens, user }: OAuth2) {
+  const one = yield* Semaphore.make(1)
+  let kept: Kept | undefined
+
+  /** The token kept, unless it is about to expire or is the one that was refused. */
+  const current = (refused: Login | undefined): Effect.Effect<Login, Reason> =>
+    one.withPermit(Effect.gen(function*() {
+      const now = yield* Clock.currentTimeMillis
+      if (kept !== undefined && kept.login !== refused && now < kept.until) return kept.login
+      const { expiresIn, token } = yield* tokens
+      const login = new AccessToken({ user, token: Redacted.make(Redacted.value(token)) })
+      const lifetime = Duration.toMillis(expiresIn)
+      kept = { login, until: now + Math.max(lifetime / 2, lifetime - marginMillis) }
+      return login
+    }))
+
+  const logins: Logins = {
+    connect: (attempt) =>
+      Effect.flatMap(current(undefined), (login) =>
+        Effect.catchIf(
+          attempt(login),
+          (reason) => reason._tag === "AuthenticationFailed",
+          () => Effect.flatMap(current(login), attempt)
+        ))
+  }
+  return logins
+})
