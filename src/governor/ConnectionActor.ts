@@ -20,8 +20,8 @@ export interface Governed {
 }
 
 export type Message<C> =
-  /** Work answers whoever asked for it, and does not fail. */
-  | { readonly _tag: "Work"; readonly run: (connection: C) => Effect.Effect<void> }
+  /** Work answers whoever asked for it, and tells how it ended. */
+  | { readonly _tag: "Work"; readonly run: (connection: C) => Effect.Effect<Exit.Exit<unknown, unknown>> }
   | { readonly _tag: "Rest"; readonly mailbox: string }
   | { readonly _tag: "Close" }
   | { readonly _tag: "Died" }
@@ -81,7 +81,12 @@ const work = Effect.fnUntraced(function*<C extends Governed>(
     const message = yield* Queue.take(inbox)
     switch (message._tag) {
       case "Work": {
-        yield* message.run(connection)
+        const exit = yield* message.run(connection)
+        // a defect or an interruption may have left a command half done
+        if (Exit.isFailure(exit) && exit.cause.reasons.some(({ _tag }) => _tag !== "Fail")) {
+          yield* reports.closing
+          return yield* Effect.fail(broken)
+        }
         break
       }
       case "Rest": {

@@ -232,8 +232,8 @@ export class Dispatcher {
     return this.#cooledUntil
   }
 
-  isWaiting(request: number): boolean {
-    return this.#waiting.get(request) !== undefined
+  get isShutDown(): boolean {
+    return this.#shutDown
   }
 
   get connections(): Readonly<Record<ConnectionState, number>> {

@@ -7,8 +7,9 @@
  * out of the queue, or, when it runs for nobody else, ends the connection it runs on: its protocol state is unknown.
  */
 import type { Context } from "effect"
-import { Clock, Deferred, Duration, Effect, Exit, FiberHandle, FiberMap, Latch, Queue, type Scope } from "effect"
-import { AccountClosed, QueueFull, type Reason, TimedOut } from "../domain/MailError.ts"
+import { Cause, Clock, Deferred, Duration, Effect, Exit, FiberMap, Latch, Queue, type Scope } from "effect"
+import { AccountClosed, ConnectionLost, QueueFull, type Reason, TimedOut } from "../domain/MailError.ts"
+import * as Alarm from "./Alarm.ts"
 import { Bells } from "./Bells.ts"
 import { type Connecting, type Governed, type Message, serve } from "./ConnectionActor.ts"
 import {
@@ -86,9 +87,9 @@ export interface GovernorOptions<C extends Governed> extends DispatcherOptions {
 /** A caller that waits. */
 interface Pending<C> {
   readonly request: Request
-  /** Runs the work for this request and its companions, and answers them all. */
-  readonly run: (connection: C, companions: ReadonlyArray<number>) => Effect.Effect<void>
-  readonly fail: (reason: Reason) => void
+  /** Runs the work for this request and its companions, answers them all, and tells how it ended. */
+  readonly run: (connection: C, companions: ReadonlyArray<number>) => Effect.Effect<Exit.Exit<unknown, unknown>>
+  readonly fail: (cause: Cause.Cause<Reason>) => void
   /** Tells that it was given a connection. */
   readonly begun: () => void
   withdrawn: boolean
@@ -99,6 +100,9 @@ interface Pending<C> {
 interface Actor<C> {
   readonly inbox: Queue.Queue<Message<C>>
   serving: ReadonlyArray<Pending<C>>
+  opened: boolean
+  /** Its work has begun: nobody can leave any more without ending the connection. */
+  begun: boolean
 }
 
 /** Makes a governor. When the scope closes, waiting callers fail with `AccountClosed` and all connections are closed. */
@@ -118,11 +122,10 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
   let nextRequest = 1
   let peak = 0
   let opened = 0
-  let openFailure: Reason = new AccountClosed({})
+  let openFailure: Cause.Cause<Reason> = Cause.fail(new AccountClosed({}))
 
   const fibers = yield* FiberMap.make<number>()
-  const timer = yield* FiberHandle.make()
-  let timerAt = Infinity
+  const setAlarm = yield* Alarm.make(due.open)
 
   const report = (event: Event) => (dispatcher.apply(event, now()), due.open)
 
@@ -141,6 +144,7 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
       {
         opened: Effect.suspend(() => {
           opened++
+          self.opened = true
           pace.opened()
           return report({ _tag: "Opened", connection: id })
         }),
@@ -157,12 +161,16 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
       Effect.onExit((exit) =>
         Effect.suspend(() => {
           actors.delete(id)
-          // interrupted in the middle of work: whoever still waits for it is not the one who interrupted
-          for (const pending of self.serving) pending.fail(new AccountClosed({}))
-          const failure = Exit.isFailure(exit) ? failureOf(exit.cause) : undefined
-          if (failure !== undefined) {
-            openFailure = failure
-            return report(pace.openFailed(id, failure))
+          // whoever is left was given the connection when it had gone already: its work has not begun
+          for (const pending of self.serving) pending.fail(gone())
+          if (!self.opened && Exit.isFailure(exit)) {
+            openFailure = exit.cause
+            const reason = failureOf(exit.cause)
+            return report(
+              reason === undefined
+                ? { _tag: "OpenFailed", connection: id, failWaiting: true, retryAt: 0 }
+                : pace.openFailed(id, reason)
+            )
           }
           pace.closed()
           return report({ _tag: "Closed", connection: id })
@@ -175,7 +183,7 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
     switch (action._tag) {
       case "Open":
         return Effect.flatMap(Queue.unbounded<Message<C>>(), (inbox) => {
-          const self: Actor<C> = { inbox, serving: [] }
+          const self: Actor<C> = { inbox, serving: [], opened: false, begun: false }
           actors.set(action.connection, self)
           peak = Math.max(peak, actors.size)
           return FiberMap.run(fibers, action.connection, actor(action.connection, self))
@@ -183,17 +191,20 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
       case "Run": {
         const actor = actors.get(action.connection)
         if (actor === undefined) return undefined
-        actor.serving = action.requests.flatMap((id) => pendings.get(id) ?? [])
-        for (const pending of actor.serving) {
+        const serving = action.requests.flatMap((id) => pendings.get(id) ?? [])
+        actor.serving = serving
+        actor.begun = false
+        for (const pending of serving) {
           pending.connection = action.connection
           pending.begun()
         }
-        const [leader] = actor.serving
-        const companions = action.requests.slice(1)
-        Queue.offerUnsafe(actor.inbox, {
-          _tag: "Work",
-          run: (connection) => leader === undefined ? Effect.void : leader.run(connection, companions)
-        })
+        const companions = serving.slice(1).map(({ request }) => request.id)
+        const run = (connection: C) => {
+          if (serving[0] === undefined || serving.every(({ withdrawn }) => withdrawn)) return Effect.succeed(Exit.void)
+          actor.begun = true
+          return serving[0].run(connection, companions)
+        }
+        Queue.offerUnsafe(actor.inbox, { _tag: "Work", run })
         return undefined
       }
       case "Rest":
@@ -210,11 +221,15 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
   }
 
   const failures = {
-    QueueFull: () => new QueueFull({ limit: options.queue }),
-    WaitedTooLong: () => new TimedOut({ wait: "queue", after: Duration.millis(options.maxWaitMillis), written: false }),
+    QueueFull: () => Cause.fail(new QueueFull({ limit: options.queue })),
+    WaitedTooLong: () =>
+      Cause.fail(new TimedOut({ wait: "queue", after: Duration.millis(options.maxWaitMillis), written: false })),
     OpenFailed: () => openFailure,
-    ShutDown: () => new AccountClosed({})
+    ShutDown: () => Cause.fail(new AccountClosed({}))
   }
+
+  const unused = new ConnectionLost({ detail: "it had closed before it was used", written: false })
+  const gone = () => Cause.fail(dispatcher.isShutDown ? new AccountClosed({}) : unused)
 
   const plan = Effect.fnUntraced(function*() {
     due.closeUnsafe()
@@ -223,20 +238,8 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
       const effect = carryOut(action)
       if (effect !== undefined) yield* effect
     }
-    yield* arm()
+    yield* setAlarm(Math.min(dispatcher.wakeAt(now()) ?? Infinity, pace.wakeAt))
   })
-
-  /** The one timer, for what must be decided although nothing happens. An early one is left to find nothing to do. */
-  const arm = () => {
-    const at = Math.min(dispatcher.wakeAt(now()) ?? Infinity, pace.wakeAt)
-    if (at === Infinity || at >= timerAt) return Effect.void
-    timerAt = at
-    const ringing = Effect.sleep(at - now()).pipe(Effect.andThen(Effect.suspend(() => {
-      timerAt = Infinity
-      return due.open
-    })))
-    return FiberHandle.run(timer, ringing)
-  }
 
   // --- waiting callers
 
@@ -251,6 +254,7 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
   ): Effect.Effect<A, E | Reason> =>
     Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(Effect.makeSpan("mail.wait"), (span) => {
+        if (dispatcher.isShutDown) return Effect.fail(new AccountClosed({}))
         if (pace.refusal !== undefined) return Effect.fail(pace.refusal)
         const id = nextRequest++
         const since = now()
@@ -261,7 +265,7 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
         const pending: Pending<C> = {
           request: { id, agent, affinity, shareKey: shared.key, size: shared.size },
           run,
-          fail: (reason) => void Deferred.doneUnsafe(reply, Exit.fail(reason)),
+          fail: (cause) => void Deferred.doneUnsafe(reply, Exit.failCause(cause)),
           begun: () => {
             endSpan()
             telemetry.waited(protocol, agent, operation, now() - since)
@@ -288,31 +292,27 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
     const { connection } = pending
     if (connection === undefined) return report({ _tag: "Withdrawn", request: pending.request.id }).pipe(Effect.asVoid)
     const actor = actors.get(connection)
-    const runsForOthers = actor?.serving.some(({ withdrawn }) => !withdrawn) ?? true
-    return runsForOthers ? Effect.void : FiberMap.remove(fibers, connection)
+    const isNeeded = actor === undefined || !actor.begun || actor.serving.some(({ withdrawn }) => !withdrawn)
+    return isNeeded ? Effect.void : FiberMap.remove(fibers, connection)
   }
 
-  /** Runs work in the name of its caller: its context, a span below its span, its time measured. */
+  /** Runs work in the name of its caller: its context, a span below its span, its time measured. Then answers. */
   const perform = <A, E>(
     { agent, operation }: RequestOptions,
     context: Context.Context<never>,
-    work: Effect.Effect<A, E>
+    work: Effect.Effect<A, E>,
+    answer: (exit: Exit.Exit<A, E>) => void
   ): Effect.Effect<Exit.Exit<A, E>> =>
     Effect.suspend(() => {
       const since = now()
-      return Effect.map(
-        Effect.exit(Effect.provideContext(
-          Effect.withSpan(work, "mail.command", {
-            attributes: { "mail.protocol": protocol, "mail.operation": operation }
-          }),
-          context
-        )),
-        (exit) => {
-          telemetry.worked(protocol, agent, operation, now() - since)
-          pace.worked(exit)
-          return exit
-        }
-      )
+      const attributes = { "mail.protocol": protocol, "mail.operation": operation }
+      const traced = Effect.withSpan(work, "mail.command", { attributes })
+      return Effect.map(Effect.exit(Effect.provideContext(traced, context)), (exit) => {
+        telemetry.worked(protocol, agent, operation, now() - since)
+        pace.worked(exit)
+        answer(exit)
+        return exit
+      })
     })
 
   const submit: Governor<C>["submit"] = <A, E>(
@@ -325,9 +325,11 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
         return {
           reply,
           run: (connection) =>
-            Effect.map(
-              perform(request, context, Effect.suspend(() => work(connection))),
-              (exit) => void Deferred.doneUnsafe(reply, exit)
+            perform(
+              request,
+              context,
+              Effect.suspend(() => work(connection)),
+              (exit) => Deferred.doneUnsafe(reply, exit)
             )
         }
       })
@@ -346,16 +348,14 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
             run: (connection, companions) => {
               const together = [id, ...companions].flatMap((each) => entries.get(each) ?? [])
               const payloads = together.map((entry) => entry.payload)
-              return Effect.map(
-                perform(request, context, Effect.suspend(() => work(connection, payloads))),
-                (exit) =>
-                  together.forEach(({ reply }, index) =>
-                    Deferred.doneUnsafe(
-                      reply,
-                      Exit.isSuccess(exit) ? exit.value[index] ?? Exit.die("unanswered") : Exit.failCause(exit.cause)
-                    )
-                  )
-              )
+              return perform(request, context, Effect.suspend(() => work(connection, payloads)), (exit) => {
+                together.forEach(({ reply }, index) => {
+                  const own = Exit.isSuccess(exit)
+                    ? exit.value[index] ?? Exit.die("unanswered")
+                    : Exit.failCause(exit.cause)
+                  Deferred.doneUnsafe(reply, own)
+                })
+              })
             }
           }
         })

@@ -1,0 +1,26 @@
+/**
+ * One timer that rings at the earliest of the times it was set to. Who sets it again after it rang decides anew, so an
+ * alarm that is no longer needed is left to ring for nothing.
+ */
+import { Clock, Effect, FiberHandle, type Scope } from "effect"
+
+/** Makes an alarm; setting it to Infinity sets nothing. It rings no more once the scope has closed. */
+export const make = Effect.fnUntraced(function*(
+  ring: Effect.Effect<unknown>
+): Effect.fn.Return<(at: number) => Effect.Effect<void>, never, Scope.Scope> {
+  const clock = yield* Clock.Clock
+  const timer = yield* FiberHandle.make()
+  let next = Infinity
+  return (at) => {
+    if (at >= next) return Effect.void
+    next = at
+    const ringing = Effect.andThen(
+      Effect.sleep(Math.max(0, at - clock.currentTimeMillisUnsafe())),
+      Effect.suspend(() => {
+        next = Infinity
+        return ring
+      })
+    )
+    return Effect.asVoid(FiberHandle.run(timer, ringing))
+  }
+})
