@@ -3,7 +3,7 @@
  * nothing is marked as seen: it asks for mailboxes, searches, messages and one attachment of the INBOX.
  */
 import { Effect } from "effect"
-import { MailAccount, Query } from "effect-mail"
+import { Agent, MailAccount, Query } from "effect-mail"
 import type { Journal } from "./Journal.ts"
 import { agents, download, largestAttachment, overview, read, search } from "./reading.ts"
 import { bytes, table } from "./text.ts"
@@ -18,7 +18,10 @@ export const fromEnvironment = Effect.fn("demo.fromEnvironment")(function*(journ
   const account = yield* MailAccount
   process.stderr.write(`Reading the account ${account.name}. Nothing in it is changed.\n`)
 
-  const mailboxes = yield* account.mailboxes()
+  const mailboxes = yield* journal.stage(
+    { name: "connect", unit: "lists", by: "digest", total: 1 },
+    (tick) => Effect.tap(account.mailboxes(), () => tick()).pipe(Agent.as("digest"))
+  )
   yield* search(account, journal, "INBOX")
   const inbox = yield* account.search(Query.inbox)
   const messages = inbox.with(inbox.uids.slice(-newest))

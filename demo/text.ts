@@ -30,8 +30,10 @@ export const sentence = (cause: Cause.Cause<unknown>): string => {
   if (Cause.hasInterruptsOnly(cause)) return "Stopped."
   if (Cause.hasDies(cause)) return `The demo has a defect:\n${Cause.pretty(cause)}`
   const error = Cause.squash(cause)
-  const message = error instanceof Error ? error.message : String(error)
-  return error instanceof Config.ConfigError
-    ? `The environment does not describe an account: ${message}`
-    : `The demo has failed. ${message}`
+  if (error instanceof Config.ConfigError) {
+    // SchemaError(Expected … at ["NAME"])
+    const [, problem = error.message, name = "a variable"] = /\((.*?)\s+at \["(\w+)"\]/s.exec(error.message) ?? []
+    return `The environment does not describe an account. ${name}: ${problem}.`
+  }
+  return `The demo has failed. ${error instanceof Error ? error.message : String(error)}.`
 }

@@ -9,14 +9,16 @@
  *   MAIL_ADDRESS                 sender of drafts that name none
  *   MAIL_IMAP_CONNECTIONS, MAIL_SMTP_CONNECTIONS          hard caps; defaults in `Limits.defaults`
  */
-import { Config, Effect, Option } from "effect"
+import { Config, Effect, Option, Redacted, Schema } from "effect"
 import { AccountConfig, Endpoint, Security } from "../domain/AccountConfig.ts"
 import { AccessToken, Password } from "../domain/Credentials.ts"
 import { Limits } from "../domain/Limits.ts"
 
 const text = (name: string) => Config.option(Config.NonEmptyString(name))
 const secret = (name: string) => Config.option(Config.schema(Password.fields.password, name))
-const count = (name: string) => Config.option(Config.Int(name))
+const needed = (name: string, message: string) => Config.schema(Schema.String.annotate({ message }), name)
+const count = (name: string) =>
+  Config.option(Config.schema(Schema.Int.check(Schema.isGreaterThan(0, { expected: "one connection at least" })), name))
 
 const endpoint = Effect.fnUntraced(function*(protocol: "IMAP" | "SMTP", host: Option.Option<string>) {
   const own = yield* text(`MAIL_${protocol}_HOST`)
@@ -34,12 +36,15 @@ export const config: Effect.Effect<AccountConfig, Config.ConfigError> = Effect.g
   const imap = yield* endpoint("IMAP", host)
   const smtp = yield* endpoint("SMTP", host)
   // without any host this fails, and says which variable it wanted
-  if (Option.isNone(imap) && Option.isNone(smtp)) yield* Config.NonEmptyString("MAIL_HOST")
-  const user = yield* Config.NonEmptyString("MAIL_USER")
+  if (Option.isNone(imap) && Option.isNone(smtp)) yield* needed("MAIL_HOST", "set the host of the mail server")
+  const user = yield* needed("MAIL_USER", "set the user name to log in with")
   const token = yield* secret("MAIL_TOKEN")
   const credentials = Option.isSome(token)
     ? new AccessToken({ user, token: token.value })
-    : new Password({ user, password: yield* Config.schema(Password.fields.password, "MAIL_PASSWORD") })
+    : new Password({
+      user,
+      password: Redacted.make(yield* needed("MAIL_PASSWORD", "set the password to log in with, or MAIL_TOKEN"))
+    })
   return new AccountConfig({
     name: Option.getOrElse(yield* text("MAIL_NAME"), () => user),
     credentials,

@@ -1,7 +1,8 @@
 /** One account as data: where its servers are, how to log in, what it may do. */
-import { Effect, Schema } from "effect"
+import { Effect, Schema, SchemaIssue } from "effect"
 import { Credentials } from "./Credentials.ts"
 import { Limits } from "./Limits.ts"
+import { InvalidInput } from "./MailError.ts"
 
 /**
  * How a wire is protected. `tls`: TLS from the first octet. `starttls`: STARTTLS before the login, never skipped.
@@ -34,7 +35,12 @@ export class Endpoint extends Schema.Class<Endpoint>("effect-mail/Endpoint")({
 export const portOf = (protocol: "imap" | "smtp", { port, security }: Endpoint): number =>
   port ?? (protocol === "imap" ? (security === "tls" ? 993 : 143) : (security === "tls" ? 465 : 587))
 
-/** One mail account. Without `imap` it only sends, without `smtp` it only reads. */
+/**
+ * One mail account. Without `imap` it only sends, without `smtp` it only reads.
+ *
+ * **Gotchas** The constructor throws "Schema validation failed" for a value of the right type that cannot be (a port of
+ * 70000), and names the field in the error's `cause` only. `AccountConfig.decode` names it in its message.
+ */
 export class AccountConfig extends Schema.Class<AccountConfig>("effect-mail/AccountConfig")({
   /** The name in errors, logs, spans and metrics. */
   name: Schema.NonEmptyString,
@@ -47,4 +53,33 @@ export class AccountConfig extends Schema.Class<AccountConfig>("effect-mail/Acco
     Schema.withDecodingDefaultTypeKey(Effect.sync(() => new Limits({}))),
     Schema.withConstructorDefault(Effect.sync(() => new Limits({})))
   )
-}) {}
+}) {
+  /**
+   * Reads an account from plain data, as in a configuration file: secrets are strings, durations are "90 seconds", the
+   * credentials are `{ user, password }` or `{ user, token }`. Fails with `InvalidInput`, which names the first field
+   * that is missing, wrong or unknown, and lists the others. It never repeats a value: one of them is a secret.
+   */
+  static decode(data: unknown): Effect.Effect<AccountConfig, InvalidInput> {
+    return Schema.decodeUnknownEffect(AccountConfig)(data, { errors: "all", onExcessProperty: "error" }).pipe(
+      Effect.mapError(({ issue }) => {
+        const problems = new Map<string, string>()
+        for (const { message, path = [] } of toIssues(issue).issues) {
+          const field = path.map(String).join(".")
+          if (!problems.has(field)) problems.set(field, message)
+        }
+        const [[field, problem] = ["", "is wrong"], ...others] = problems
+        const more = others.map(([field, problem]) => `; ${field}: ${problem}`).join("")
+        return new InvalidInput({ field: field || "account", problem: `${problem}${more}` })
+      })
+    )
+  }
+}
+
+const toIssues = SchemaIssue.makeFormatterStandardSchemaV1({
+  leafHook: (issue) =>
+    issue._tag === "MissingKey"
+      ? "is missing"
+      : issue._tag === "UnexpectedKey"
+      ? "is unknown here"
+      : SchemaIssue.defaultLeafHook(issue)
+})

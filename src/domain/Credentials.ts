@@ -5,14 +5,20 @@ import type { AuthenticationFailed, ConnectionFailed } from "./MailError.ts"
 
 const Secret = Schema.RedactedFromValue(Schema.NonEmptyString, { disallowEncode: true })
 
+/** A tag that a configuration may leave out: the other fields tell which class is meant. */
+const optionalTag = <const Tag extends string>(tag: Tag) =>
+  Schema.tag(tag).pipe(Schema.withDecodingDefaultTypeKey(Effect.succeed(tag)))
+
 /** A user name and a password, or an app password. */
-export class Password extends Schema.TaggedClass<Password>("effect-mail/Password")("Password", {
+export class Password extends Schema.Class<Password>("effect-mail/Password")({
+  _tag: optionalTag("Password"),
   user: Schema.NonEmptyString,
   password: Secret
 }) {}
 
 /** A user name and an OAuth2 access token, sent with XOAUTH2 or OAUTHBEARER (RFC 7628), whichever the server offers. */
-export class AccessToken extends Schema.TaggedClass<AccessToken>("effect-mail/AccessToken")("AccessToken", {
+export class AccessToken extends Schema.Class<AccessToken>("effect-mail/AccessToken")({
+  _tag: optionalTag("AccessToken"),
   user: Schema.NonEmptyString,
   token: Secret
 }) {}

@@ -57,7 +57,7 @@ export class ConnectionFailed
 const connectHelp = {
   dns: "Check the host name",
   tcp: "Check host, port, and that the server is running",
-  tls: "Check the certificate, and whether the port expects TLS at once or STARTTLS",
+  tls: "Check whether the port expects TLS at once or STARTTLS; name a private certificate authority in trust.ca",
   greeting: "Check that this port speaks the expected protocol",
   login: "The server left during login; try later"
 } as const
@@ -85,16 +85,17 @@ export class TimedOut extends Schema.TaggedError<TimedOut>("effect-mail/TimedOut
     return this.wait !== "queue"
   }
   override get message() {
-    return `no ${timedOutWhat[this.wait]} within ${Duration.format(this.after)}`
+    const [what, help] = timedOut[this.wait]
+    return `no ${what} within ${Duration.format(this.after)}. ${help}`
   }
 }
 
-const timedOutWhat = {
-  connect: "connection",
-  login: "answer to the login",
-  queue: "free connection",
-  command: "answer to the command",
-  answer: "answer to the message"
+const timedOut = {
+  connect: ["connection", "Check host and port; a server that expects TLS at once says nothing to a plain client"],
+  login: ["answer to the login", "Some servers delay logins on purpose; raise limits.connectTimeout if this one does"],
+  queue: ["free connection", "Ask for less at once, or raise limits.maxWait"],
+  command: ["answer to the command", "Raise limits.commandTimeout if the server is slow"],
+  answer: ["answer to the message", "Raise limits.answerTimeout if the server is slow"]
 } as const
 
 /** The server asks for a slower pace. The whole account waits, not only the connection that heard it. */
