@@ -27,6 +27,17 @@ export { OAuth2Grant, type RefreshOptions } from "./driver/OAuth2Grant.ts"
 /** Caps, waits, time-outs and rate windows. */
 export { Limits, RateScope, RateWindow } from "./domain/Limits.ts"
 
+/** What is known of mail providers; `configOf` makes an account of it. */
+export {
+  configOf,
+  limitsOf,
+  type Provider,
+  type ProviderAccount,
+  type RefusalText,
+  type Sourced
+} from "./domain/Provider.ts"
+export { providerById, providerOf, providers } from "./domain/Providers.ts"
+
 // --- finding and reading
 
 /** Which messages of which mailbox, built from criteria or parsed from the protocol's syntax. */

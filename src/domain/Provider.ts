@@ -1,0 +1,76 @@
+/**
+ * What is known of a mail provider: servers, limits, habits. Every number carries where it comes from and whether it was
+ * read there; `docs/providers.md` is made from the same data. Anything can be overridden by the account's own limits.
+ */
+import type { Endpoint } from "./AccountConfig.ts"
+import { AccountConfig } from "./AccountConfig.ts"
+import type { Credentials } from "./Credentials.ts"
+import type { RateWindow } from "./Limits.ts"
+import { Limits } from "./Limits.ts"
+
+/** Where a fact comes from. `verified`: read in the provider's own words; otherwise secondhand or by experience. */
+export interface Sourced<A> {
+  readonly value: A
+  readonly source: string
+  readonly verified: boolean
+}
+
+/** How a provider refuses one connection or message too many, in its own words. */
+export interface RefusalText {
+  readonly protocol: "imap" | "smtp"
+  readonly text: string
+  readonly meaning: "ConnectionRefusedByLimit" | "Throttled" | "AuthenticationFailed" | "Rejected"
+}
+
+export interface Provider {
+  readonly id: string
+  readonly name: string
+  /** Domains of addresses that are always at this provider. */
+  readonly domains: ReadonlyArray<string>
+  readonly imap: Sourced<Endpoint>
+  readonly smtp: Sourced<Endpoint>
+  /** IMAP connections of one account at once. What is configured leaves some to the user's other programs. */
+  readonly imapConnections: Sourced<number>
+  readonly smtpConnections: Sourced<number>
+  readonly rates: ReadonlyArray<Sourced<RateWindow>>
+  /** Recipients of one message. */
+  readonly recipientsPerMessage: Sourced<number> | undefined
+  readonly messagesPerConnection: Sourced<number> | undefined
+  /** The server files a message sent by SMTP in the Sent mailbox itself. */
+  readonly filesSentMail: Sourced<boolean>
+  readonly refusals: ReadonlyArray<RefusalText>
+  /** What a person must know to log in. */
+  readonly login: string
+}
+
+/** What `configOf` takes beside a provider. */
+export interface ProviderAccount {
+  readonly name: string
+  readonly credentials: Credentials
+  readonly address?: string | undefined
+  /** Fields here replace the provider's. */
+  readonly limits?: Partial<(typeof Limits)["~type.make.in"]> | undefined
+}
+
+/** The limits of a provider: caps, windows, messages per connection. Half of what it allows where others share it. */
+export const limitsOf = (provider: Provider, overrides: ProviderAccount["limits"] = {}): Limits =>
+  new Limits({
+    imapConnections: provider.imapConnections.value,
+    smtpConnections: provider.smtpConnections.value,
+    rates: provider.rates.map(({ value }) => value),
+    ...(provider.messagesPerConnection === undefined
+      ? {}
+      : { messagesPerConnection: provider.messagesPerConnection.value }),
+    ...overrides
+  })
+
+/** An account at a provider. */
+export const configOf = (provider: Provider, account: ProviderAccount): AccountConfig =>
+  new AccountConfig({
+    name: account.name,
+    credentials: account.credentials,
+    imap: provider.imap.value,
+    smtp: provider.smtp.value,
+    limits: limitsOf(provider, account.limits),
+    ...(account.address === undefined ? {} : { address: account.address })
+  })
