@@ -27,6 +27,9 @@ export { OAuth2Grant, type RefreshOptions } from "./driver/OAuth2Grant.ts"
 /** Caps, waits, time-outs and rate windows. */
 export { Limits, RateScope, RateWindow } from "./domain/Limits.ts"
 
+/** The accounts a person has set up, in a file that several programs share. */
+export { Profiles } from "./account/Profiles.ts"
+export { Profile, ProfileFile, SecretRef } from "./account/ProfileSchema.ts"
 /** What is known of mail providers; `configOf` makes an account of it. */
 export {
   configOf,

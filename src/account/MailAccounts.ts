@@ -10,6 +10,7 @@ import * as imapflow from "../driver/imapflow.ts"
 import * as nodemailer from "../driver/nodemailer.ts"
 import type { SmtpDriver } from "../driver/SmtpDriver.ts"
 import { type AccountOptions, MailAccount } from "./MailAccount.ts"
+import { Profiles } from "./Profiles.ts"
 
 export interface AccountsOptions extends AccountOptions {
   /** An account that nobody uses is closed after this time. Default: `MailAccounts.idleTimeToLive`. */
@@ -38,6 +39,18 @@ export class MailAccounts extends Context.Service<MailAccounts, {
     options?: AccountsOptions
   ): Layer.Layer<MailAccounts> =>
     this.layerNoDeps(configs, options).pipe(Layer.provide([imapflow.layer, nodemailer.layerSmtp]))
+
+  /** The accounts of the profile file (`Profiles.defaultPath`, or this one), as it is when the layer is built. */
+  static readonly layerProfiles = (
+    path?: string,
+    options?: AccountsOptions
+  ): Layer.Layer<MailAccounts, MailError> =>
+    Layer.unwrap(
+      Profiles.configs(path).pipe(
+        Effect.map((configs) => this.layer(configs, options)),
+        Effect.mapError((reason) => new MailError({ account: "profiles", operation: "open", reason }))
+      )
+    )
 
   /** Accounts whose drivers come from the environment. */
   static readonly layerNoDeps = (

@@ -1,0 +1,152 @@
+/**
+ * What a profile file holds, and how a profile becomes an account's configuration. Secrets are references wherever
+ * possible: to an environment variable, or to a command that prints them; a secret in the file itself is read only
+ * while nobody else can read the file.
+ */
+import type { Redacted } from "effect"
+import { Effect, Schema } from "effect"
+import { AccountConfig, Endpoint } from "../domain/AccountConfig.ts"
+import { AccessToken, Password } from "../domain/Credentials.ts"
+import { Limits } from "../domain/Limits.ts"
+import { InvalidInput } from "../domain/MailError.ts"
+import { limitsOf } from "../domain/Provider.ts"
+import { providerById, providerOf, providers } from "../domain/Providers.ts"
+
+/** Where a secret is: `{ "env": "WORK_PASSWORD" }`, `{ "command": ["pass", "show", "work"] }`, or the text itself. */
+export const SecretRef = Schema.Union([
+  Schema.Struct({ env: Schema.NonEmptyString }),
+  Schema.Struct({ command: Schema.NonEmptyArray(Schema.String) }),
+  Schema.NonEmptyString
+])
+export type SecretRef = typeof SecretRef.Type
+
+/**
+ * One account. `provider` (an id of `providers`) gives servers and limits; without it the provider of the address is
+ * taken, or `imap` and `smtp` name the servers. `user` defaults to the address. One of `password` and `token` is needed.
+ */
+export const Profile = Schema.Struct({
+  address: Schema.optionalKey(Schema.NonEmptyString),
+  provider: Schema.optionalKey(Schema.NonEmptyString),
+  imap: Schema.optionalKey(Endpoint),
+  smtp: Schema.optionalKey(Endpoint),
+  user: Schema.optionalKey(Schema.NonEmptyString),
+  password: Schema.optionalKey(SecretRef),
+  token: Schema.optionalKey(SecretRef),
+  limits: Schema.optionalKey(Limits)
+})
+export type Profile = typeof Profile.Type
+
+/** The whole file. `default` names the account that is meant when none is named. */
+export const ProfileFile = Schema.Struct({
+  version: Schema.Literal(1),
+  default: Schema.optionalKey(Schema.NonEmptyString),
+  accounts: Schema.Record(Schema.NonEmptyString, Profile)
+})
+export type ProfileFile = typeof ProfileFile.Type
+
+export const emptyProfiles: ProfileFile = { version: 1, accounts: {} }
+
+const Text = Schema.fromJsonString(ProfileFile)
+const decode = Schema.decodeUnknownEffect(Text, { errors: "all", onExcessProperty: "error" })
+const encode = Schema.encodeEffect(Schema.toCodecJson(ProfileFile))
+
+/** Reads the text of a profile file. Fails with `InvalidInput` that names the fields, never their values. */
+export const parseProfiles = (text: string): Effect.Effect<ProfileFile, InvalidInput> =>
+  Effect.mapError(decode(text), (error) => invalid("profiles", withoutValues(error.message)))
+
+/** The text of a profile file. */
+export const printProfiles = (file: ProfileFile): Effect.Effect<string, InvalidInput> =>
+  encode(file).pipe(
+    Effect.map((json) => `${JSON.stringify(json, null, 2)}\n`),
+    Effect.mapError((error) => invalid("profiles", withoutValues(error.message)))
+  )
+
+/** Whether a profile keeps a secret in the file itself. */
+export const holdsSecret = ({ password, token }: Profile): boolean =>
+  typeof password === "string" || typeof token === "string"
+
+/** The configuration that a profile describes; `resolve` turns references into secrets. */
+export const toConfig = Effect.fnUntraced(function*<R>(
+  name: string,
+  profile: Profile,
+  resolve: (secret: SecretRef) => Effect.Effect<Redacted.Redacted, InvalidInput, R>
+) {
+  const field = (key: string) => `accounts.${name}.${key}`
+  const provider = profile.provider === undefined
+    ? providerOf(profile.address ?? profile.user ?? "")
+    : providerById(profile.provider)
+  if (profile.provider !== undefined && provider === undefined) {
+    const known = providers.map(({ id }) => id).join(", ")
+    return yield* invalid(field("provider"), `there is no provider "${profile.provider}"; there are: ${known}`)
+  }
+  const imap = profile.imap ?? provider?.imap.value
+  const smtp = profile.smtp ?? provider?.smtp.value
+  if (imap === undefined && smtp === undefined) {
+    return yield* invalid(field("imap"), "name the servers (imap, smtp), or a provider")
+  }
+  const user = profile.user ?? profile.address
+  if (user === undefined) return yield* invalid(field("user"), "name the user, or the address it is the same as")
+  const credentials = profile.token !== undefined
+    ? new AccessToken({ user, token: yield* resolve(profile.token) })
+    : profile.password !== undefined
+    ? new Password({ user, password: yield* resolve(profile.password) })
+    : yield* invalid(field("password"), "a password or a token is needed")
+  return new AccountConfig({
+    name,
+    credentials,
+    limits: profile.limits ?? (provider === undefined ? new Limits({}) : limitsOf(provider)),
+    ...(imap === undefined ? {} : { imap }),
+    ...(smtp === undefined ? {} : { smtp }),
+    ...(profile.address === undefined ? {} : { address: profile.address })
+  })
+})
+
+const invalid = (field: string, problem: string) => new InvalidInput({ field, problem })
+
+/** Decoding errors quote what they found; a secret may be among it. */
+const withoutValues = (message: string) => message.replace(/, got (?:"(?:[^"\\]|\\.)*"|[^\n]*)/g, "")
+
+/** The file of the program that this library succeeds: profiles with plain passwords, implicit TLS or STARTTLS. */
+const Predecessor = Schema.fromJsonString(Schema.Struct({
+  default_profile: Schema.optionalKey(Schema.NullOr(Schema.String)),
+  profiles: Schema.Record(
+    Schema.String,
+    Schema.Struct({
+      imap_server: Schema.optionalKey(Schema.NullOr(Schema.String)),
+      imap_port: Schema.optionalKey(Schema.NullOr(Schema.Int)),
+      imap_ssl: Schema.optionalKey(Schema.NullOr(Schema.Boolean)),
+      smtp_server: Schema.optionalKey(Schema.NullOr(Schema.String)),
+      smtp_port: Schema.optionalKey(Schema.NullOr(Schema.Int)),
+      smtp_tls: Schema.optionalKey(Schema.NullOr(Schema.Boolean)),
+      username: Schema.NonEmptyString,
+      password: Schema.NonEmptyString
+    })
+  )
+}))
+const decodePredecessor = Schema.decodeUnknownEffect(Predecessor)
+
+/** Reads that file. Its passwords stay in the file they are imported into: move them out when you can. */
+export const parsePredecessor = (text: string): Effect.Effect<ProfileFile, InvalidInput> =>
+  decodePredecessor(text).pipe(
+    Effect.mapError((error) => invalid("profiles", withoutValues(error.message))),
+    Effect.map(({ default_profile, profiles }): ProfileFile => ({
+      version: 1,
+      ...(!default_profile ? {} : { default: default_profile }),
+      accounts: Object.fromEntries(
+        Object.entries(profiles).map(([name, old]): readonly [string, Profile] => [name, {
+          user: old.username,
+          password: old.password,
+          ...(old.username.includes("@") ? { address: old.username } : {}),
+          ...(!old.imap_server ? {} : {
+            imap: endpoint(old.imap_server, old.imap_port ?? 993, old.imap_ssl === false ? "starttls" : "tls")
+          }),
+          // it knew no other way for SMTP than STARTTLS; on port 465 that can only have been meant as TLS
+          ...(!old.smtp_server ? {} : {
+            smtp: endpoint(old.smtp_server, old.smtp_port ?? 587, old.smtp_port === 465 ? "tls" : "starttls")
+          })
+        }])
+      )
+    }))
+  )
+
+const endpoint = (host: string, port: number, security: "tls" | "starttls") => new Endpoint({ host, port, security })
