@@ -30,9 +30,11 @@ export const compileSearch = (
       case "And":
         return tree(and, key.keys.map(walk), everything)
       case "Or":
-        return tree(or, key.keys.map(walk), nothing)
+        return key.keys.length === 1
+          ? tree(or, key.keys.map(walk), nothing)
+          : tree(or, key.keys.map((key) => unseenApart(walk(key))), nothing)
       case "Not":
-        return { not: walk(key.key) }
+        return { not: seenApart(walk(key.key)) }
       case "Text":
         if (isBroken(key.value)) return invalid(key.field, noLineBreaks)
         // An empty text is in every body, and in every field that is there at all.
@@ -146,6 +148,26 @@ const tree = (
   const middle = queries.length >> 1
   return join(tree(join, queries.slice(0, middle), none), tree(join, queries.slice(middle), none))
 }
+
+/**
+ * Dovecot 2.3 joins alternatives that say a flag is not set into one, and if \\Seen is among them it begins at the first
+ * unseen message, whatever the others say: `OR UNSEEN UNANSWERED` misses what was read before. All messages, named
+ * beside it, keep the flag apart.
+ */
+const unseenApart = (alternative: SearchObject): SearchObject =>
+  Object.keys(alternative).length === 1 && (alternative.seen === false || isSeen(alternative.not))
+    ? { ...alternative, uid: allMessages }
+    : alternative
+
+/** The same in a negation, which says of one flag or another that it is not set. */
+const seenApart = (negated: SearchObject): SearchObject =>
+  negated.seen === true && negated.uid === undefined && flagLike.some((key) => negated[key] !== undefined)
+    ? { ...negated, uid: allMessages }
+    : negated
+
+const isSeen = (query: SearchObject | undefined) => query?.seen === true && Object.keys(query).length === 1
+const allMessages = "1:*"
+const flagLike = ["answered", "deleted", "draft", "flagged", "not", "or"] as const
 
 /**
  * A calendar day. Where the server has WITHIN, imapflow turns a date in the past into an age in seconds, which is not
