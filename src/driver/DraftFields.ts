@@ -161,12 +161,16 @@ const mailbox = (field: string, address: string, text: string): Effect.Effect<st
 // A domain, or an address literal (RFC 5321 4.1.3).
 const domain = /^(?:[^\s"(),:;<>@[\\\]]+|\[[^\s[\]\\<>]+\])$/
 
+// An atom with dots anywhere, as some providers hand them out, or a quoted string (RFC 5321 4.1.2).
+const localPart = /^(?:[^\s"(),:;<>@[\\\]]+|"(?:[^"\\]|\\.)+")$/
+
 /** Local part and domain, without white space, control characters and angle brackets: fit for MAIL and RCPT. */
 export const isMailbox = (address: string): boolean => {
   // eslint-disable-next-line no-control-regex -- these are what is looked for
   if (/[\s\x00-\x1f\x7f<>]/.test(address)) return false
   const at = address.endsWith("]") ? address.lastIndexOf("@[") : address.lastIndexOf("@")
-  return at > 0 && domain.test(address.slice(at + 1)) && !/^\.|\.$|\.\./.test(address.slice(at + 1))
+  return at > 0 && localPart.test(address.slice(0, at)) && domain.test(address.slice(at + 1)) &&
+    !/^\.|\.$|\.\./.test(address.slice(at + 1))
 }
 
 const id = Effect.fnUntraced(function*(field: string, text: string): Effect.fn.Return<string, InvalidInput> {
