@@ -320,7 +320,7 @@ const toSource = (
   sending: Sending.Sending
 ): Effect.Effect<{ readonly source: Uint8Array; readonly messageId: string | undefined }, Reason> =>
   message instanceof Draft
-    ? sending.compose(message, { recipients: "optional" })
+    ? sending.compose(message, { recipients: "optional", keepsBcc: true })
     : Effect.sync(() => ({ source: message, messageId: messageIdOf(message) }))
 
 /** The Message-ID field of the header, as far as it can be searched for. */

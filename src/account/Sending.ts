@@ -21,7 +21,7 @@ export const make = (operations: Operations, composer: MessageComposer["Service"
   const { config, onSubmission, retrying } = operations
 
   /** The draft with sender, date and Message-ID, composed. */
-  const compose = (draft: Draft, options: { readonly recipients: "required" | "optional" }) =>
+  const compose = (draft: Draft, options: Parameters<MessageComposer["Service"]["compose"]>[1]) =>
     Effect.gen(function*() {
       const from = draft.from ?? config.address ??
         (config.credentials.user.includes("@") ? config.credentials.user : undefined)

@@ -4,7 +4,7 @@ import type { Draft } from "../domain/Draft.ts"
 import type { Reason } from "../domain/MailError.ts"
 import type { SmtpEnvelope } from "./SmtpDriver.ts"
 
-/** A composed message: octets with CRLF line ends throughout, without Bcc, and the envelope to send it with. */
+/** A composed message: octets with CRLF line ends throughout, and the envelope to send it with. */
 export interface Composed {
   readonly source: Uint8Array
   readonly envelope: SmtpEnvelope
@@ -16,9 +16,10 @@ export class MessageComposer extends Context.Service<MessageComposer, {
   /**
    * `draft.from`, `draft.messageId` and `draft.date` must be set. Fails with `InvalidInput` naming the field: no
    * recipients (unless `recipients` is "optional"), an address that is none, CR or LF in a header, an unreadable file.
+   * Bcc is left out of the octets unless `keepsBcc` is set, for a message that is filed and not sent (RFC 5322 3.6.3).
    */
   readonly compose: (
     draft: Draft,
-    options: { readonly recipients: "required" | "optional" }
+    options: { readonly recipients: "required" | "optional"; readonly keepsBcc?: boolean }
   ) => Effect.Effect<Composed, Reason>
 }>()("effect-mail/driver/MessageComposer") {}

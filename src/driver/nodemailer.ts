@@ -310,10 +310,10 @@ const reset = (wire: Wire, timeoutMillis: number): Effect.Effect<void, Reason> =
  * is who hands the message in (RFC 5322 3.6.2), otherwise `from`. Attachments are held in memory.
  */
 export const layerComposer: Layer.Layer<MessageComposer> = Layer.succeed(MessageComposer, {
-  compose: Effect.fnUntraced(function*(draft, { recipients }) {
+  compose: Effect.fnUntraced(function*(draft, { keepsBcc = false, recipients }) {
     const fields = yield* draftFields(draft, recipients, readAddresses)
     return yield* Effect.try({
-      try: () => write(fields),
+      try: () => write(fields, keepsBcc),
       catch: (error) => new InvalidInput({ field: "draft", problem: `cannot be composed (${String(error)})` })
     })
   })
@@ -333,7 +333,7 @@ const readAddresses = (text: string): ReadonlyArray<Mailbox | Group> =>
 const toNodemailer = (list: ReadonlyArray<Mailbox | Group>): Array<MimeNodeAddress> =>
   list.map((each) => "group" in each ? { name: each.name, group: each.group.map((one) => ({ ...one })) } : { ...each })
 
-const write = (fields: DraftFields): Composed => {
+const write = (fields: DraftFields, keepsBcc: boolean): Composed => {
   const spelling = new Map(fields.headers.map(([name]) => [name.toLowerCase(), name]))
   const message = new MailComposer({
     disableFileAccess: true,
@@ -364,6 +364,7 @@ const write = (fields: DraftFields): Composed => {
       cid: part.contentId?.slice(1, -1)
     }))
   }).compile()
+  message.keepBcc = keepsBcc
   const chunks: Array<Buffer> = []
   render(message, chunks)
   if (chunks.at(-1)?.at(-1) !== 0x0a) chunks.push(Buffer.from("\r\n"))
