@@ -31,6 +31,12 @@ export interface RemoveOptions {
   readonly to?: "trash" | "expunge" | undefined
 }
 
+/** Which messages were copied or moved, and where they are now, as far as the server told. */
+interface Transferred {
+  readonly messages: MessageSet
+  readonly at: Option.Option<MessageSet>
+}
+
 /** Messages sent to a server with one command: its line must not grow without bound. */
 const commandSize = 1_000
 
@@ -51,17 +57,15 @@ export const make = (operations: Operations, mailboxes: Mailboxes) => {
   // --- copies
 
   const copy = (set: MessageSet, to: string): Effect.Effect<Option.Option<MessageSet>, Reason> =>
-    Effect.map(
-      Effect.forEach(set.chunks(commandSize), (chunk) => copyChunk(chunk, to)),
-      (parts) => joined(parts)
-    )
+    Effect.map(transferInChunks(set, (chunk) => copyChunk(chunk, to)), ({ at }) => at)
 
-  const copyChunk = (set: MessageSet, to: string) =>
+  const copyChunk = (set: MessageSet, to: string): Effect.Effect<Transferred, Reason> =>
     retrying("unwritten")(Effect.gen(function*() {
       const before = yield* onConnection((connection) => mailboxes.statusOn(connection, to))
       const originals = yield* inMailbox(set, (connection) => connection.fetch(set.toRange(), { envelope: true }))
-      if (originals.length === 0) return yield* missing(set)
-      return yield* inMailbox(set, (connection) => connection.copy(set.toRange(), to)).pipe(
+      const messages = set.with(originals.map(({ uid }) => uid))
+      if (messages.isEmpty) return { messages, at: Option.some(messages) }
+      const at = yield* inMailbox(set, (connection) => connection.copy(messages.toRange(), to)).pipe(
         Effect.map((result) => landed(to, result)),
         Effect.catchIf(mayHaveTakenPlace, (reason) =>
           verify({
@@ -72,28 +76,29 @@ export const make = (operations: Operations, mailboxes: Mailboxes) => {
             reason
           }))
       )
+      return { messages, at }
     }))
 
   // --- moves: what has gone from the source is done
 
   const move = (set: MessageSet, to: string): Effect.Effect<Option.Option<MessageSet>, Reason> =>
-    Effect.map(
-      Effect.forEach(set.chunks(commandSize), (chunk) => moveChunk(chunk, to)),
-      (parts) => joined(parts)
-    )
+    Effect.map(moveAll(set, to), ({ at }) => at)
 
-  const moveChunk = (set: MessageSet, to: string): Effect.Effect<Option.Option<MessageSet>, Reason> =>
+  const moveAll = (set: MessageSet, to: string) => transferInChunks(set, (chunk) => moveChunk(chunk, to))
+
+  const moveChunk = (set: MessageSet, to: string): Effect.Effect<Transferred, Reason> =>
     Effect.suspend(() => {
-      let begun = false
+      let begun: MessageSet | undefined
       return retrying("always")(inMailbox(set, (connection) =>
         Effect.gen(function*() {
           const here = yield* present(connection, set)
-          if (here.isEmpty) return begun ? Option.none() : yield* missing(set)
-          const complete = !begun
-          begun = true
+          const messages = begun ?? here
+          // a repetition knows only where those are that it moved itself
+          const isRepeated = begun !== undefined
+          begun = messages
+          if (here.isEmpty) return { messages, at: isRepeated ? Option.none() : Option.some(here) }
           const result = yield* moveOn(connection, here, to)
-          // a repetition knows only of those it moved itself
-          return complete ? landed(to, result) : Option.none()
+          return { messages, at: isRepeated ? Option.none() : landed(to, result) }
         })))
     })
 
@@ -123,8 +128,7 @@ export const make = (operations: Operations, mailboxes: Mailboxes) => {
         })
       }
       if (Option.isNone(trash) || trash.value.path === set.mailbox) return yield* expunge(set)
-      yield* move(set, trash.value.path)
-      return set
+      return (yield* moveAll(set, trash.value.path)).messages
     })
 
   const expunge = (set: MessageSet): Effect.Effect<MessageSet, Reason> =>
@@ -149,28 +153,31 @@ export const make = (operations: Operations, mailboxes: Mailboxes) => {
     messageId: string | undefined,
     options: AppendOptions
   ): Effect.Effect<Option.Option<MessageRef>, Reason> =>
-    retrying("unwritten")(Effect.gen(function*() {
-      const before = messageId === undefined
-        ? undefined
-        : yield* onConnection((connection) => mailboxes.statusOn(connection, mailbox))
-      return yield* onConnection(
-        (connection) => connection.append(mailbox, source, options),
-        { octets: source.length }
-      ).pipe(
-        Effect.map((place) => Option.map(Option.fromUndefinedOr(place), (at) => new MessageRef({ mailbox, ...at }))),
-        Effect.catchIf(mayHaveTakenPlace, (reason) =>
-          before === undefined ? Effect.fail(unknown(reason)) : Effect.map(
-            verify({
-              mailbox,
-              uidValidity: before.uidValidity,
-              from: before.uidNext,
-              messageIds: [messageId],
-              reason
-            }),
-            Option.flatMap((set) => Option.fromUndefinedOr(set.refs[0]))
-          ))
-      )
-    }))
+    Effect.andThen(
+      checked(options),
+      retrying("unwritten")(Effect.gen(function*() {
+        const before = messageId === undefined
+          ? undefined
+          : yield* onConnection((connection) => mailboxes.statusOn(connection, mailbox))
+        return yield* onConnection(
+          (connection) => connection.append(mailbox, source, options),
+          { octets: source.length }
+        ).pipe(
+          Effect.map((place) => Option.map(Option.fromUndefinedOr(place), (at) => new MessageRef({ mailbox, ...at }))),
+          Effect.catchIf(mayHaveTakenPlace, (reason) =>
+            before === undefined ? Effect.fail(unknown(reason)) : Effect.map(
+              verify({
+                mailbox,
+                uidValidity: before.uidValidity,
+                from: before.uidNext,
+                messageIds: [messageId],
+                reason
+              }),
+              Option.flatMap((set) => Option.fromUndefinedOr(set.refs[0]))
+            ))
+        )
+      }))
+    )
 
   /**
    * After a command whose answer was lost: all of these messages are in the mailbox now (it took place), none is (it did
@@ -226,12 +233,21 @@ const toChange = ({ add, remove, set }: FlagOptions): Effect.Effect<FlagChange, 
   if (change === undefined || others.length > 0) {
     return Effect.fail(new InvalidInput({ field: "flags", problem: "give one of add, remove and set" }))
   }
-  // a flag is an atom, with a backslash in front for the system's own (RFC 9051 9, flag)
-  const odd = change.flags.find((flag) => !/^\\?[!#$&'+,\-./0-9:;<=>?@A-Z[^_`a-z|}~]+$/.test(flag))
+  return Effect.as(checkedFlags(change.flags), change)
+}
+
+/** A flag is an atom, with a backslash in front for the system's own (RFC 9051 9, flag). */
+const checkedFlags = (flags: ReadonlyArray<string>): Effect.Effect<void, InvalidInput> => {
+  const odd = flags.find((flag) => !/^\\?[!#$&'+,\-./0-9:;<=>?@A-Z[^_`a-z|}~]+$/.test(flag))
   return odd === undefined
-    ? Effect.succeed(change)
+    ? Effect.void
     : Effect.fail(new InvalidInput({ field: "flags", problem: `${JSON.stringify(odd)} is no flag` }))
 }
+
+const checked = ({ flags, internalDate }: AppendOptions): Effect.Effect<void, InvalidInput> =>
+  internalDate !== undefined && Number.isNaN(internalDate.getTime())
+    ? Effect.fail(new InvalidInput({ field: "internalDate", problem: "it is not a date" }))
+    : checkedFlags(flags)
 
 /** Which of the messages are there: a server passes over UIDs that are not, without a word. */
 const present = (connection: ImapConnection, set: MessageSet): Effect.Effect<MessageSet, Reason> =>
@@ -252,6 +268,16 @@ const inChunks = (
     return changed.isEmpty && !set.isEmpty ? missing(set) : Effect.succeed(changed)
   })
 
+/** Copies or moves chunk by chunk; of those asked for none may be there. */
+const transferInChunks = (
+  set: MessageSet,
+  transfer: (chunk: MessageSet) => Effect.Effect<Transferred, Reason>
+): Effect.Effect<Transferred, Reason> =>
+  Effect.flatMap(Effect.forEach(set.chunks(commandSize), transfer), (parts) => {
+    const messages = set.with(parts.flatMap((part) => part.messages.uids))
+    return messages.isEmpty ? missing(set) : Effect.succeed({ messages, at: joined(parts.map(({ at }) => at)) })
+  })
+
 const landed = (mailbox: string, result: CopyResult): Option.Option<MessageSet> =>
   result === undefined
     ? Option.none()
@@ -260,7 +286,10 @@ const landed = (mailbox: string, result: CopyResult): Option.Option<MessageSet> 
 const joined = (parts: ReadonlyArray<Option.Option<MessageSet>>): Option.Option<MessageSet> =>
   Option.map(
     Option.all(parts),
-    ([first, ...others]) => others.reduce((set, other) => set.union(other), first ?? MessageSet.of("", 0, []))
+    (sets) => {
+      const [first = MessageSet.empty, ...others] = sets.filter((set) => !set.isEmpty)
+      return others.reduce((set, other) => set.union(other), first)
+    }
   )
 
 /** The command may have reached the server, and its answer did not reach us. */

@@ -147,7 +147,7 @@ export const make = (operations: Operations, parser: MessageParser["Service"]) =
     options?: BatchOptions
   ): Stream.Stream<Fetched<Items>, Reason> =>
     // The driver answers each item that was asked for, which is what `Fetched<Items>` says.
-    batches(messages, items, options, (ref, row) => ({ ...row, ref }) as unknown as Fetched<Items>)
+    batches(messages, items, options, (ref, { uid: _uid, ...row }) => ({ ...row, ref }) as unknown as Fetched<Items>)
 
   const envelopes = (messages: Query | Messages, options?: EnvelopeOptions): Stream.Stream<Envelope, Reason> =>
     batches(

@@ -35,7 +35,7 @@ export interface FetchValues {
   readonly source: Uint8Array
   /** The header, or the named fields, as octets. */
   readonly headers: Uint8Array
-  /** By section number; a section that is not there is absent. */
+  /** By section number; one that is not there is absent, or empty at servers that do not tell (Dovecot). */
   readonly parts: ReadonlyMap<string, Uint8Array>
   readonly modseq: bigint | undefined
   readonly labels: ReadonlyArray<string> | undefined
