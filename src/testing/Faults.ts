@@ -21,7 +21,7 @@ export type FaultAction =
 /**
  * One fault. `at` is the step: an IMAP command as on the wire ("LOGIN", "SELECT", "FETCH"; "UID STORE" is "STORE"), an
  * SMTP command ("EHLO", "AUTH", "MAIL", "RCPT", "DATA"), or "connect" (before the greeting), "body" (in the middle of
- * an SMTP message), "end" (after its final dot). `skip` steps pass before it strikes, then it strikes `times` times
+ * an SMTP message), "end" (after its final dot). For "MAIL" and "RCPT", `mailbox` is the address they name. `skip` steps pass before it strikes, then it strikes `times` times
  * (default 1; Infinity for ever).
  */
 export interface Fault {

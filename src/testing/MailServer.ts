@@ -197,9 +197,14 @@ class RunningServer {
   }
 }
 
+/** How long a TLS session is served whose client has closed its direction of the socket. */
+const truncatedMillis = 50
+
 const secured = (wire: Duplex, tls: ServerTls | undefined): Duplex => {
   const secure = new TLSSocket(wire, { isServer: true, ...tls === undefined ? {} : { key: tls.key, cert: tls.cert } })
   secure.on("error", () => wire.destroy())
+  // Node keeps waiting to write to a client that has left without the goodbye of TLS
+  wire.once("end", () => setTimeout(() => wire.destroy(), truncatedMillis).unref())
   return secure
 }
 

@@ -121,7 +121,7 @@ export class Observations {
   /** Brings the peaks up to date; called when a connection opens or gets its user. */
   count(connection: Connection): void {
     const { protocol, user } = connection
-    for (const filter of user === undefined ? [{}, { protocol }] : [{ user }, { protocol, user }]) {
+    for (const filter of [{}, { protocol }, ...user === undefined ? [] : [{ user }, { protocol, user }]]) {
       const key = keyOf(filter)
       this.#peaks.set(key, Math.max(this.#peaks.get(key) ?? 0, this.connections(filter).length))
     }

@@ -89,16 +89,16 @@ class StruckConnection extends SMTPConnection {
         this.send(code, text, false)
         if (code !== 421) callback()
       }
-    })
+    }, { user: this.observed.user, mailbox: /<([^>]*)>/.exec(command.toString("utf8"))?.[1] })
   }
 
   /** Carries out the fault of a step, if there is one; else, or after all, the step proceeds. */
   strike(
     at: string,
     step: Step,
-    user = this.observed.user
+    who: { readonly user: string | undefined; readonly mailbox?: string | undefined } = { user: this.observed.user }
   ): void {
-    const action: FaultAction | undefined = this.#faults.take({ protocol: "smtp", at, user })
+    const action: FaultAction | undefined = this.#faults.take({ protocol: "smtp", at, ...who })
     if (action === undefined) return step.proceed()
     switch (action._tag) {
       case "Drop":
@@ -143,6 +143,8 @@ export class SmtpService extends SMTPServer {
       secure: host.isSecure,
       secured: host.isSecure,
       hideSTARTTLS: host.tls === undefined || host.isSecure,
+      // else it takes STARTTLS with a certificate of its own, although it does not offer it
+      disabledCommands: host.tls === undefined ? ["STARTTLS"] : [],
       authMethods: ["PLAIN", "LOGIN", "XOAUTH2"],
       authOptional: !host.requiresLogin,
       allowInsecureAuth: true,
@@ -200,7 +202,7 @@ export class SmtpService extends SMTPServer {
         callback(null, { user: name })
       },
       reply: (code, text) => callback(replied(code, text))
-    }, name)
+    }, { user: name })
   }
 
   override onData(stream: SMTPServerDataStream, session: SMTPServerSession, callback: Callback): void {
