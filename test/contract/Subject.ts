@@ -6,6 +6,7 @@
 import { assert, layer, type Vitest } from "@effect/vitest"
 import { Context, Effect, Layer, Schedule, type Scope } from "effect"
 import { AssertionError } from "node:assert"
+import { HostLimits } from "../../src/governor/HostLimits.ts"
 import {
   AccountConfig,
   type AccountOptions,
@@ -26,6 +27,8 @@ export interface WorldOptions {
   readonly quota?: number
   /** The largest message SMTP takes. */
   readonly maxMessageBytes?: number
+  /** TLS from the first octet, with a certificate that the configuration trusts and nobody else does. */
+  readonly tls?: boolean
 }
 
 export interface Connections {
@@ -37,6 +40,8 @@ export interface Connections {
 export interface World {
   readonly config: (who: Who) => AccountConfig
   readonly layer: (config: AccountConfig, options?: AccountOptions) => Layer.Layer<MailAccount>
+  /** An address that SMTP refuses for good. */
+  readonly refusedAddress: string
   /** Connections that are open now. */
   readonly connections: Effect.Effect<Connections>
   /** The most connections that were open at one time while an effect ran. */
@@ -74,6 +79,7 @@ export interface TestWorld extends World {
   readonly address: (who: Who) => string
   /** An account with its own connections, closed with the scope. */
   readonly open: (who: Who, options?: OpenOptions) => Effect.Effect<Account, never, Scope.Scope>
+  readonly openWith: (config: AccountConfig) => Effect.Effect<Account, never, Scope.Scope>
 }
 
 /** Declares one test of the contract. */
@@ -88,6 +94,12 @@ export interface Suite {
   readonly has: (feature: Feature) => boolean
 }
 
+const opened = (world: World, config: AccountConfig, options?: AccountOptions) =>
+  Effect.map(Layer.build(world.layer(config, options)), Context.get(MailAccount)).pipe(
+    // a wrong password makes all logins to that host rest for a while, those of the next test too
+    Effect.provideService(HostLimits.current, new HostLimits({}))
+  )
+
 const toTestWorld = (world: World): TestWorld => ({
   ...world,
   address: (who) => world.config(who).address ?? "",
@@ -100,16 +112,20 @@ const toTestWorld = (world: World): TestWorld => ({
       ...(options.limits === undefined ? {} : { limits: new Limits(options.limits) }),
       ...options.config
     })
-    return Effect.map(Layer.build(world.layer(config, options)), Context.get(MailAccount))
-  }
+    return opened(world, config, options)
+  },
+  openWith: (config) => opened(world, config)
 })
 
-/** The reason an operation fails with; that it does not fail is a defect. */
-export const reasonOf = (operation: Effect.Effect<unknown, MailError>): Effect.Effect<Reason> =>
+/** What an operation fails with; that it does not fail is a defect. */
+export const failureOf = (operation: Effect.Effect<unknown, MailError>): Effect.Effect<MailError> =>
   Effect.matchEffect(operation, {
-    onFailure: ({ reason }) => Effect.succeed(reason),
+    onFailure: Effect.succeed,
     onSuccess: () => Effect.die(new AssertionError({ message: "this should have failed" }))
   })
+
+export const reasonOf = (operation: Effect.Effect<unknown, MailError>): Effect.Effect<Reason> =>
+  Effect.map(failureOf(operation), ({ reason }) => reason)
 
 /** Fails where a promise was rejected meanwhile and nobody took notice. */
 export const withoutUnhandledRejections = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>

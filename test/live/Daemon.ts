@@ -183,9 +183,19 @@ export interface SocketCount {
  * What the kernel knows about the server's side of these ports on 127.0.0.1: neither the client's account of it nor the
  * server's. Costs the kernel some milliseconds, which is why it is asked beside the event loop.
  */
-export const socketsOf = async (...ports: ReadonlyArray<number>): Promise<SocketCount> => {
+export const socketsOf = async (...ports: ReadonlyArray<number>): Promise<SocketCount> =>
+  countIn(await readFile("/proc/net/tcp", "latin1"), ports)
+
+/**
+ * The same without giving way: the kernel hands its table out page by page, and what this process closes and opens
+ * between two pages would be counted twice.
+ */
+export const socketsNow = (...ports: ReadonlyArray<number>): SocketCount =>
+  countIn(readFileSync("/proc/net/tcp", "latin1"), ports)
+
+const countIn = (table: string, ports: ReadonlyArray<number>): SocketCount => {
   const count = { established: 0, closing: 0, listening: 0 }
-  for (const row of (await readFile("/proc/net/tcp", "latin1")).split("\n").slice(1)) {
+  for (const row of table.split("\n").slice(1)) {
     const [, local = "", , state] = row.trim().split(/\s+/)
     if (!ports.includes(Number.parseInt(local.slice(local.indexOf(":") + 1), 16))) continue
     // include/net/tcp_states.h: 1 ESTABLISHED, 3 SYN_RECV, 8 CLOSE_WAIT, A LISTEN. The others are the kernel's afterglow.

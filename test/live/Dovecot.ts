@@ -18,6 +18,7 @@ import {
   run,
   selfSigned,
   type SocketCount,
+  socketsNow,
   socketsOf,
   temporaryDirectory
 } from "./Daemon.ts"
@@ -258,8 +259,8 @@ export const startDovecot = (options: DovecotOptions = {}): Effect.Effect<Doveco
         Effect.suspend(() => {
           let peak = 0
           const look = Effect.andThen(
-            Effect.map(connections, (now) => {
-              peak = Math.max(peak, now)
+            Effect.sync(() => {
+              peak = Math.max(peak, socketsNow(...ports).established)
             }),
             Effect.promise(() => pause(5))
           )

@@ -5,6 +5,7 @@
 import { Effect, Layer, Redacted } from "effect"
 import { AccountConfig, Endpoint, MailAccount, Password } from "../../src/index.ts"
 import { type Connections, type Subject, type Who, type World, type WorldOptions, Worlds } from "../contract/Subject.ts"
+import { socketsNow } from "./Daemon.ts"
 import { type DovecotServer, startDovecot } from "./Dovecot.ts"
 import { type PostfixServer, startPostfix } from "./Postfix.ts"
 
@@ -29,11 +30,13 @@ const start = (options: WorldOptions, count: number) =>
     const dovecot = yield* startDovecot({
       users: usersOf(count),
       ...(options.maxConnections === undefined ? {} : { maxConnections: options.maxConnections }),
-      ...(options.quota === undefined ? {} : { quota: options.quota })
+      ...(options.quota === undefined ? {} : { quota: options.quota }),
+      tls: options.tls ?? false
     })
     const postfix = yield* startPostfix(dovecot, {
       ...(options.maxConnections === undefined ? {} : { maxConnections: options.maxConnections }),
-      ...(options.maxMessageBytes === undefined ? {} : { messageSizeLimit: options.maxMessageBytes })
+      ...(options.maxMessageBytes === undefined ? {} : { messageSizeLimit: options.maxMessageBytes }),
+      tls: options.tls ?? false
     })
     return { dovecot, postfix }
   })
@@ -53,6 +56,13 @@ const attemptsIn = (user: string, dovecot: string, postfix: string): Connections
   }
 }
 
+const endpointOf = ({ certificate, host, port, tlsPort }: DovecotServer | PostfixServer) =>
+  tlsPort === undefined || certificate === undefined
+    ? new Endpoint({ host, port, security: "none" })
+    : new Endpoint({ host, port: tlsPort, security: "tls", trust: { ca: certificate } })
+
+const openAt = ({ port, tlsPort = port }: DovecotServer | PostfixServer) => socketsNow(port, tlsPort).established
+
 const worldOf = ({ dovecot, postfix }: Servers, world: number): World => {
   const connections = Effect.map(
     Effect.all([dovecot.connections, postfix.connections]),
@@ -63,24 +73,24 @@ const worldOf = ({ dovecot, postfix }: Servers, world: number): World => {
       const user = userOf(who, world)
       return new AccountConfig({
         name: who,
-        imap: new Endpoint({ host: dovecot.host, port: dovecot.port, security: "none" }),
-        smtp: new Endpoint({ host: postfix.host, port: postfix.port, security: "none" }),
+        imap: endpointOf(dovecot),
+        smtp: endpointOf(postfix),
         credentials: Password.make({ user, password: Redacted.make(secretOf(user)) }),
         address: `${user}@${postfix.domain}`
       })
     },
     layer: MailAccount.layer,
+    refusedAddress: `nobody@${postfix.domain}`,
     connections,
     peak: (effect) =>
       Effect.suspend(() => {
         const peak = { imap: 0, smtp: 0 }
-        const look = Effect.tap(connections, ({ imap, smtp }) =>
-          Effect.sync(() => {
-            peak.imap = Math.max(peak.imap, imap)
-            peak.smtp = Math.max(peak.smtp, smtp)
-          }))
+        const look = Effect.sync(() => {
+          peak.imap = Math.max(peak.imap, openAt(dovecot))
+          peak.smtp = Math.max(peak.smtp, openAt(postfix))
+        })
         return Effect.map(
-          Effect.raceFirst(effect, Effect.forever(Effect.delay(look, "5 millis"))),
+          Effect.raceFirst(effect, Effect.forever(Effect.delay(look, "20 millis"))),
           (value) => ({ value, peak })
         )
       }),

@@ -1,4 +1,4 @@
 import { contract } from "../contract/mailAccount.ts"
-import { MailServerSubject } from "../contract/MailServerSubject.ts"
+import { MailServerSubject } from "./MailServerSubject.ts"
 
 contract(MailServerSubject)

@@ -2,18 +2,29 @@
 import { Effect, Layer, Redacted } from "effect"
 import { AccountConfig, Endpoint, MailAccount, Password } from "../../src/index.ts"
 import { MailServer, type MailServerOptions, type MailServerShape, type Protocol } from "../../src/testing/index.ts"
-import { type Subject, type Who, type World, type WorldOptions, Worlds } from "./Subject.ts"
+import { type Subject, type Who, type World, type WorldOptions, Worlds } from "../contract/Subject.ts"
+import { certificate, privateKey } from "./certificate.ts"
+
+const refusedAddress = "nobody@example.com"
 
 const secrets = { ann: "ann-secret", bob: "bob-secret" }
 
 /** The world of a server that has the users ann and bob. */
-export const worldOf = (server: MailServerShape): World => {
+export const worldOf = (server: MailServerShape, { tls = false }: WorldOptions = {}): World => {
   const endpoint = (protocol: Protocol) =>
     new Endpoint({
       host: server.host,
       port: protocol === "imap" ? server.imapPort : server.smtpPort,
-      security: "none"
+      security: tls ? "tls" : "none",
+      ...(tls ? { trust: { ca: certificate } } : {})
     })
+  server.faults.add({
+    protocol: "smtp",
+    at: "RCPT",
+    mailbox: refusedAddress,
+    times: Infinity,
+    action: { _tag: "Reply", code: 550, text: "5.1.1 No such user here" }
+  })
   const count = (protocol: Protocol) => server.connections({ protocol }).length
   const verbs = (protocol: Protocol, wanted: ReadonlyArray<string>) =>
     server.commands().filter((command) => command.protocol === protocol && wanted.includes(command.verb)).length
@@ -27,6 +38,7 @@ export const worldOf = (server: MailServerShape): World => {
         address: `${who}@example.com`
       }),
     layer: MailAccount.layer,
+    refusedAddress,
     connections: Effect.sync(() => ({ imap: count("imap"), smtp: count("smtp") })),
     peak: (effect) =>
       Effect.suspend(() => {
@@ -57,10 +69,13 @@ export const startMailServer = (world: WorldOptions = {}, options: MailServerOpt
       ? {}
       : { maxConnections: { imap: world.maxConnections, smtp: world.maxConnections } }),
     ...(world.maxMessageBytes === undefined ? {} : { maxMessageBytes: world.maxMessageBytes }),
+    ...(world.tls === true ? { tls: { key: privateKey, cert: certificate, isSecure: true } } : {}),
     ...options
   })
 
 export const MailServerSubject: Subject = {
   name: "MailServer",
-  layer: Layer.succeed(Worlds, { make: (options) => Effect.map(startMailServer(options), worldOf) })
+  layer: Layer.succeed(Worlds, {
+    make: (options) => Effect.map(startMailServer(options), (server) => worldOf(server, options))
+  })
 }
