@@ -1,0 +1,9 @@
+/** The suites by name, in the order in which they run and are reported. */
+import type { Suite } from "./Harness.ts"
+
+export const suites: Readonly<Record<string, () => Promise<Suite>>> = {
+  "fetch-single": () => import("./fetch-single.bench.ts").then(({ suite }) => suite),
+  agents: () => import("./agents.bench.ts").then(({ suite }) => suite),
+  "fetch-many": () => import("./fetch-many.bench.ts").then(({ suite }) => suite),
+  memory: () => import("./memory.bench.ts").then(({ suite }) => suite)
+}
