@@ -14,7 +14,11 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: "unit", include: ["test/**/*.test.ts"], exclude: ["test/loopback/**", "test/live/**"] }
+        test: {
+          name: "unit",
+          include: ["test/**/*.test.ts", "docs/examples/*.test.ts"],
+          exclude: ["test/loopback/**", "test/live/**"]
+        }
       },
       { extends: true, test: { name: "loopback", include: ["test/loopback/**/*.test.ts"] } },
       {

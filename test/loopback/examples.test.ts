@@ -1,27 +1,85 @@
 /**
  * Every example of the documentation loads, and one that exports `main` is run: an Effect that succeeds and needs at
- * most a `MailServer` with the users alice and bob, which it finds in its context.
+ * most a `MailServer` with the users alice and bob, alice's `MailAccount` there, and a scope.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, type Scope } from "effect"
+import { Effect, Layer, Redacted, type Scope } from "effect"
 import { readdirSync } from "node:fs"
 import { join } from "node:path"
-import { MailServer } from "../../src/testing/MailServer.ts"
+import { fromData, unread } from "../../docs/examples/accounts.ts"
+import { AccountConfig, Endpoint, MailAccount, Password } from "../../src/index.ts"
+import { MailServer, type MailServerShape } from "../../src/testing/index.ts"
 
 const folder = new URL("../../docs/examples", import.meta.url).pathname
 
-const examples = readdirSync(folder).filter((file) => file.endsWith(".ts")).sort()
+/** Those named `.test.ts` are run as tests. */
+const examples = readdirSync(folder).filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts")).sort()
 
-const users = ["alice", "bob"].map((name) => ({ name, password: `${name}-secret`, specialUse: true }))
+const letter = (subject: string) =>
+  `From: Bob <bob@example.com>\nTo: alice@example.com\nSubject: ${subject}\nMessage-ID: <${subject}@example.com>\n\nHello.\n`
+
+const users = ["alice", "bob"].map((name) => ({
+  name,
+  password: `${name}-secret`,
+  address: `${name}@example.com`,
+  specialUse: true,
+  mailboxes: {
+    INBOX: [letter("Invoice1"), letter("Lunch"), { source: letter("Invoice2"), flags: ["\\Seen"] }, letter("Invoice3")]
+  }
+}))
+
+const aliceAccount = Layer.unwrap(Effect.map(MailServer, (server) =>
+  MailAccount.layer(
+    new AccountConfig({
+      name: "alice",
+      imap: new Endpoint({ host: server.host, port: server.imapPort, security: "none" }),
+      smtp: new Endpoint({ host: server.host, port: server.smtpPort, security: "none" }),
+      credentials: new Password({ user: "alice", password: Redacted.make("alice-secret") }),
+      address: "alice@example.com"
+    })
+  )))
+
+/** What an example has to have done, beside not failing. */
+const outcomes: Readonly<Record<string, (server: MailServerShape, answer: unknown) => void>> = {
+  "readme.ts": (server) => {
+    assert.deepStrictEqual(server.accepted().map(({ to }) => to), [["bob@example.com"], ["bob@example.com"]])
+    const inbox = server.store.user("alice")?.mailbox("INBOX")
+    const answered = inbox?.messages.filter(({ flags }) => flags.has("\\Answered")).map(({ uid }) => uid)
+    assert.deepStrictEqual(answered, [1, 4])
+  },
+  "sockets.ts": (_, answer) => {
+    assert.deepStrictEqual(answer, { found: 50, searches: 2, peak: 1 })
+  }
+}
 
 describe("examples", () => {
   it.live.each(examples)("%s loads, and runs where it is a program", (file) =>
     Effect.gen(function*() {
       // What an example may need is this file's to say: its type is known when it is imported, not before.
       const example = (yield* Effect.promise(() => import(join(folder, file)))) as {
-        readonly main?: Effect.Effect<unknown, unknown, MailServer | Scope.Scope>
+        readonly main?: Effect.Effect<unknown, unknown, MailServer | MailAccount | Scope.Scope>
       }
       assert.isNotEmpty(Object.keys(example))
-      if (example.main !== undefined) yield* example.main
+      const answer = example.main === undefined ? undefined : yield* example.main
+      outcomes[file]?.(yield* MailServer, answer)
+    }).pipe(Effect.provide(aliceAccount.pipe(Layer.provideMerge(MailServer.layer({ users }))))))
+
+  it.live("opens several accounts from plain data", () =>
+    Effect.gen(function*() {
+      const server = yield* MailServer
+      const accounts = yield* fromData(users.map(({ name, password }) => ({
+        name,
+        imap: { host: server.host, port: server.imapPort, security: "none" },
+        credentials: { user: name, password },
+        limits: { imapConnections: 1, maxWait: "10 seconds" }
+      })))
+      const statuses = yield* unread.pipe(Effect.provide(accounts))
+      assert.deepStrictEqual(statuses.map(({ unseen }) => unseen), [3, 3])
+      const mistake = yield* Effect.flip(fromData([{ name: "alice" }]))
+      assert.strictEqual(mistake.message, "credentials: is missing")
     }).pipe(Effect.provide(MailServer.layer({ users }))))
+
+  it("holds only examples that exist to outcomes", () => {
+    assert.deepStrictEqual(Object.keys(outcomes).filter((file) => !examples.includes(file)), [])
+  })
 })
