@@ -14,14 +14,13 @@ const config = new AccountConfig({
   address: "ann@example.com"
 })
 
-/** An account on servers in memory. Make a new one for each test, so that none sees what another has left. */
-const memory = () =>
-  MailAccount.layerNoDeps(config).pipe(
-    Layer.provideMerge(MemoryMail.layer({
-      users: [{ name: "ann", password: "secret", address: "ann@example.com" }],
-      latency: "20 millis"
-    }))
-  )
+/** An account on servers in memory. Each test that provides it has servers of its own. */
+const memory = MailAccount.layerNoDeps(config).pipe(
+  Layer.provideMerge(MemoryMail.layer({
+    users: [{ name: "ann", password: "secret", address: "ann@example.com" }],
+    latency: "20 millis"
+  }))
+)
 
 const question = new Draft({ to: "bob@example.net", subject: "Lunch?", messageId: "<q1@example.com>" })
 
@@ -41,7 +40,7 @@ describe("ask", () => {
       yield* TestClock.adjust("2 minutes")
       const answers = yield* Fiber.join(asking)
       assert.strictEqual(answers.size, 1)
-    }).pipe(Effect.provide(memory())))
+    }).pipe(Effect.provide(memory)))
 
   it.effect("does not mind a lost connection and a server that asks for a pause", () =>
     Effect.gen(function*() {
@@ -60,7 +59,7 @@ describe("ask", () => {
       assert.strictEqual((yield* Fiber.join(asking)).size, 1)
       assert.strictEqual(servers.commands().filter(({ fault }) => fault !== undefined).length, 2)
       assert.isAtMost(servers.peak({ protocol: "imap" }), config.limits.imapConnections)
-    }).pipe(Effect.provide(memory())))
+    }).pipe(Effect.provide(memory)))
 
   it.effect("does not ask twice where nobody knows whether the question was sent", () =>
     Effect.gen(function*() {
@@ -71,5 +70,5 @@ describe("ask", () => {
       const { reason } = yield* Fiber.join(asking)
       assert.strictEqual(reason._tag, "OutcomeUnknown")
       assert.strictEqual(servers.accepted().length, 1)
-    }).pipe(Effect.provide(memory())))
+    }).pipe(Effect.provide(memory)))
 })

@@ -255,7 +255,7 @@ export class RecipientsRejected
   }
 }
 
-/** Nobody can know whether the server did it. Never repeated by itself; `reconcile(messageId)` looks. */
+/** Nobody can know whether the server did it. Never repeated by itself: look for its Message-ID first. */
 export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>("effect-mail/OutcomeUnknown")("OutcomeUnknown", {
   messageId: Schema.optionalKey(Schema.String),
   detail: Schema.String
