@@ -40,17 +40,23 @@ export class MailAccounts extends Context.Service<MailAccounts, {
   ): Layer.Layer<MailAccounts> =>
     this.layerNoDeps(configs, options).pipe(Layer.provide([imapflow.layer, nodemailer.layerSmtp]))
 
-  /** The accounts of the profile file (`Profiles.defaultPath`, or this one), as it is when the layer is built. */
+  /**
+   * The accounts of the profile file (`Profiles.defaultPath`, or this one), as it is when the layer is built. A secret is
+   * fetched when its account is opened, so that a command that prints one is run for this account only.
+   */
   static readonly layerProfiles = (
     path?: string,
     options?: AccountsOptions
   ): Layer.Layer<MailAccounts, MailError> =>
-    Layer.unwrap(
-      Profiles.configs(path).pipe(
-        Effect.map((configs) => this.layer(configs, options)),
-        Effect.mapError((reason) => new MailError({ account: "profiles", operation: "open", reason }))
+    Layer.effect(
+      this,
+      Effect.flatMap(
+        Effect.mapError(Profiles.open(path), (reason) =>
+          new MailError({ account: "profiles", operation: "open", reason })),
+        (profiles) =>
+          make(profiles.names, profiles.config, options)
       )
-    )
+    ).pipe(Layer.provide([imapflow.layer, nodemailer.layerSmtp]))
 
   /** Accounts whose drivers come from the environment. */
   static readonly layerNoDeps = (
@@ -59,27 +65,41 @@ export class MailAccounts extends Context.Service<MailAccounts, {
   ): Layer.Layer<MailAccounts, never, ImapDriver | SmtpDriver> =>
     Layer.effect(
       this,
-      Effect.gen(function*() {
+      Effect.suspend(() => {
         const configsByName = new Map([...configs].map((config) => [config.name, config]))
         const names = [...configsByName.keys()]
-        const opened = yield* RcMap.make({
-          lookup: (config: AccountConfig) =>
-            Effect.map(Layer.build(MailAccount.layerNoDeps(config, options)), Context.get(MailAccount)),
-          idleTimeToLive: options?.idleTimeToLive ?? MailAccounts.idleTimeToLive
-        })
-        return MailAccounts.of({
-          names,
-          account: Effect.fn("MailAccounts.account")(function*(name) {
-            const config = configsByName.get(name)
-            if (config !== undefined) return yield* RcMap.get(opened, config)
-            const problem = `there is no account "${name}"; there are: ${names.join(", ")}`
-            return yield* new MailError({
-              account: name,
-              operation: "account",
-              reason: new InvalidInput({ field: "account", problem })
-            })
-          })
-        })
+        return make(names, (name) => {
+          const config = configsByName.get(name)
+          return config === undefined ? unknown(name, names) : Effect.succeed(config)
+        }, options)
       })
     )
 }
+
+const unknown = (name: string, names: ReadonlyArray<string>) =>
+  Effect.fail(
+    new InvalidInput({ field: "account", problem: `there is no account "${name}"; there are: ${names.join(", ")}` })
+  )
+
+const make = Effect.fnUntraced(function*(
+  names: ReadonlyArray<string>,
+  configOf: (name: string) => Effect.Effect<AccountConfig, InvalidInput>,
+  options: AccountsOptions | undefined
+) {
+  const opened = yield* RcMap.make({
+    lookup: (name: string) =>
+      configOf(name).pipe(
+        Effect.mapError((reason) => new MailError({ account: name, operation: "account", reason })),
+        Effect.flatMap((config) => Layer.build(MailAccount.layerNoDeps(config, options))),
+        Effect.map(Context.get(MailAccount))
+      ),
+    idleTimeToLive: options?.idleTimeToLive ?? MailAccounts.idleTimeToLive
+  })
+  return MailAccounts.of({
+    names,
+    account: Effect.fn("MailAccounts.account")((name) =>
+      // a secret that could not be had now may be had the next time
+      Effect.tapError(RcMap.get(opened, name), () => RcMap.invalidate(opened, name))
+    )
+  })
+})

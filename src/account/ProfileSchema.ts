@@ -11,6 +11,7 @@ import { Limits } from "../domain/Limits.ts"
 import { InvalidInput } from "../domain/MailError.ts"
 import { limitsOf } from "../domain/Provider.ts"
 import { providerById, providerOf, providers } from "../domain/Providers.ts"
+import { toInvalidInput } from "../domain/SchemaProblem.ts"
 
 /** Where a secret is: `{ "env": "WORK_PASSWORD" }`, `{ "command": ["pass", "show", "work"] }`, or the text itself. */
 export const SecretRef = Schema.Union([
@@ -52,24 +53,24 @@ const encode = Schema.encodeEffect(Schema.toCodecJson(ProfileFile))
 
 /** Reads the text of a profile file. Fails with `InvalidInput` that names the fields, never their values. */
 export const parseProfiles = (text: string): Effect.Effect<ProfileFile, InvalidInput> =>
-  Effect.mapError(decode(text), (error) => invalid("profiles", withoutValues(error.message)))
+  Effect.mapError(decode(text), ({ issue }) => toInvalidInput(issue, "profiles"))
 
 /** The text of a profile file. */
 export const printProfiles = (file: ProfileFile): Effect.Effect<string, InvalidInput> =>
   encode(file).pipe(
     Effect.map((json) => `${JSON.stringify(json, null, 2)}\n`),
-    Effect.mapError((error) => invalid("profiles", withoutValues(error.message)))
+    Effect.mapError(({ issue }) => toInvalidInput(issue, "profiles"))
   )
 
-/** Whether a profile keeps a secret in the file itself. */
-export const holdsSecret = ({ password, token }: Profile): boolean =>
-  typeof password === "string" || typeof token === "string"
+/** The field, if any, in which a profile keeps a secret in the file itself. */
+export const secretField = ({ password, token }: Profile): "password" | "token" | undefined =>
+  typeof password === "string" ? "password" : typeof token === "string" ? "token" : undefined
 
 /** The configuration that a profile describes; `resolve` turns references into secrets. */
 export const toConfig = Effect.fnUntraced(function*<R>(
   name: string,
   profile: Profile,
-  resolve: (secret: SecretRef) => Effect.Effect<Redacted.Redacted, InvalidInput, R>
+  resolve: (secret: SecretRef, field: string) => Effect.Effect<Redacted.Redacted, InvalidInput, R>
 ) {
   const field = (key: string) => `accounts.${name}.${key}`
   const provider = profile.provider === undefined
@@ -87,9 +88,9 @@ export const toConfig = Effect.fnUntraced(function*<R>(
   const user = profile.user ?? profile.address
   if (user === undefined) return yield* invalid(field("user"), "name the user, or the address it is the same as")
   const credentials = profile.token !== undefined
-    ? new AccessToken({ user, token: yield* resolve(profile.token) })
+    ? new AccessToken({ user, token: yield* resolve(profile.token, field("token")) })
     : profile.password !== undefined
-    ? new Password({ user, password: yield* resolve(profile.password) })
+    ? new Password({ user, password: yield* resolve(profile.password, field("password")) })
     : yield* invalid(field("password"), "a password or a token is needed")
   return new AccountConfig({
     name,
@@ -102,9 +103,6 @@ export const toConfig = Effect.fnUntraced(function*<R>(
 })
 
 const invalid = (field: string, problem: string) => new InvalidInput({ field, problem })
-
-/** Decoding errors quote what they found; a secret may be among it. */
-const withoutValues = (message: string) => message.replace(/, got (?:"(?:[^"\\]|\\.)*"|[^\n]*)/g, "")
 
 /** The file of the program that this library succeeds: profiles with plain passwords, implicit TLS or STARTTLS. */
 const Predecessor = Schema.fromJsonString(Schema.Struct({
@@ -128,17 +126,20 @@ const decodePredecessor = Schema.decodeUnknownEffect(Predecessor)
 /** Reads that file. Its passwords stay in the file they are imported into: move them out when you can. */
 export const parsePredecessor = (text: string): Effect.Effect<ProfileFile, InvalidInput> =>
   decodePredecessor(text).pipe(
-    Effect.mapError((error) => invalid("profiles", withoutValues(error.message))),
+    Effect.mapError(({ issue }) => toInvalidInput(issue, "profiles")),
     Effect.map(({ default_profile, profiles }): ProfileFile => ({
       version: 1,
-      ...(!default_profile ? {} : { default: default_profile }),
+      // it did not clear its default when that profile was removed
+      ...(!default_profile || !Object.hasOwn(profiles, default_profile) ? {} : { default: default_profile }),
       accounts: Object.fromEntries(
         Object.entries(profiles).map(([name, old]): readonly [string, Profile] => [name, {
           user: old.username,
           password: old.password,
           ...(old.username.includes("@") ? { address: old.username } : {}),
           ...(!old.imap_server ? {} : {
-            imap: endpoint(old.imap_server, old.imap_port ?? 993, old.imap_ssl === false ? "starttls" : "tls")
+            imap: old.imap_ssl === false && old.imap_port !== 993
+              ? endpoint(old.imap_server, old.imap_port ?? 143, "starttls")
+              : endpoint(old.imap_server, old.imap_port ?? 993, "tls")
           }),
           // it knew no other way for SMTP than STARTTLS; on port 465 that can only have been meant as TLS
           ...(!old.smtp_server ? {} : {

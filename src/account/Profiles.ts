@@ -4,29 +4,37 @@
  */
 import { Config, Effect, Option, Redacted } from "effect"
 import { homedir } from "node:os"
-import { join } from "node:path"
+import { isAbsolute, join } from "node:path"
 import type { AccountConfig } from "../domain/AccountConfig.ts"
 import { InvalidInput } from "../domain/MailError.ts"
 import * as file from "../driver/profiles.ts"
 import {
   emptyProfiles,
-  holdsSecret,
   parsePredecessor,
   parseProfiles,
   printProfiles,
   type Profile,
   type ProfileFile,
+  secretField,
   type SecretRef,
   toConfig
 } from "./ProfileSchema.ts"
 
 /** Where the profiles are, unless told otherwise. */
 const defaultPath: Effect.Effect<string> = Effect.gen(function*() {
-  const own = yield* Config.option(Config.NonEmptyString("EFFECT_MAIL_CONFIG"))
-  if (Option.isSome(own)) return own.value
-  const xdg = yield* Config.option(Config.NonEmptyString("XDG_CONFIG_HOME"))
-  return join(Option.getOrElse(xdg, () => join(homedir(), ".config")), "effect-mail", "accounts.json")
-}).pipe(Effect.orDie) // an optional text cannot be wrong
+  const own = yield* variable("EFFECT_MAIL_CONFIG")
+  if (own !== undefined) return own
+  const xdg = yield* variable("XDG_CONFIG_HOME")
+  // a relative path is invalid there and to be ignored (XDG Base Directory Specification, "Basics")
+  return join(xdg !== undefined && isAbsolute(xdg) ? xdg : join(homedir(), ".config"), "effect-mail", "accounts.json")
+})
+
+/** A variable of the environment; none where it is empty. */
+const variable = (name: string): Effect.Effect<string | undefined> =>
+  Config.option(Config.String(name)).pipe(
+    Effect.map((value) => Option.getOrUndefined(Option.filter(value, (text) => text !== ""))),
+    Effect.orDie // an optional text cannot be wrong
+  )
 
 const at = (path: string | undefined) => path === undefined ? defaultPath : Effect.succeed(path)
 
@@ -70,9 +78,9 @@ const remove = (name: string, path?: string): Effect.Effect<void, InvalidInput> 
 const setDefault = (name: string, path?: string): Effect.Effect<void, InvalidInput> =>
   change(
     (profiles) =>
-      profiles.accounts[name] === undefined
-        ? Effect.fail(new InvalidInput({ field: "default", problem: `there is no account "${name}"` }))
-        : Effect.succeed({ ...profiles, default: name }),
+      Object.hasOwn(profiles.accounts, name)
+        ? Effect.succeed({ ...profiles, default: name })
+        : Effect.fail(new InvalidInput({ field: "default", problem: `there is no account "${name}"` })),
     path
   )
 
@@ -83,10 +91,10 @@ const setDefault = (name: string, path?: string): Effect.Effect<void, InvalidInp
 const importPredecessor = (text: string, path?: string): Effect.Effect<ReadonlyArray<string>, InvalidInput> =>
   Effect.gen(function*() {
     const old = yield* parsePredecessor(text)
-    const names: Array<string> = []
+    let names: ReadonlyArray<string> = []
     yield* change((profiles) => {
-      const fresh = Object.entries(old.accounts).filter(([name]) => profiles.accounts[name] === undefined)
-      names.push(...fresh.map(([name]) => name))
+      const fresh = Object.entries(old.accounts).filter(([name]) => !Object.hasOwn(profiles.accounts, name))
+      names = fresh.map(([name]) => name)
       const chosen = profiles.default ?? old.default
       return Effect.succeed({
         ...profiles,
@@ -97,34 +105,68 @@ const importPredecessor = (text: string, path?: string): Effect.Effect<ReadonlyA
     return names
   })
 
+/** The accounts of a file at one moment, each with the way to its configuration. */
+export interface ProfileConfigs {
+  /** The account that is meant when none is named: the chosen one, or the only one. */
+  readonly default: string | undefined
+  readonly names: ReadonlyArray<string>
+  /** Fetches the secret of an account, and answers its configuration. Runs the command that prints it, if there is one. */
+  readonly config: (name: string) => Effect.Effect<AccountConfig, InvalidInput>
+}
+
+/** The accounts of the file as it is now. Secrets are fetched when an account is asked for, and only its own. */
+const open = (path?: string): Effect.Effect<ProfileConfigs, InvalidInput> =>
+  Effect.gen(function*() {
+    const where = yield* at(path)
+    const stored = yield* file.read(where)
+    const { accounts, default: chosen } = yield* parse(stored)
+    const names = Object.keys(accounts)
+    return {
+      default: chosen ?? (names.length === 1 ? names[0] : undefined),
+      names,
+      config: Effect.fnUntraced(function*(name: string) {
+        const profile = Object.hasOwn(accounts, name) ? accounts[name] : undefined
+        if (profile === undefined) {
+          const known = names.length === 0 ? `${where} has none` : `there are: ${names.join(", ")}`
+          return yield* new InvalidInput({ field: "account", problem: `there is no account "${name}"; ${known}` })
+        }
+        const secret = secretField(profile)
+        if (stored?.isPrivate === false && secret !== undefined) {
+          return yield* new InvalidInput({
+            field: `accounts.${name}.${secret}`,
+            problem: `the secret stands in ${where}, which others can read: ` +
+              `run "chmod 600 ${where}", or keep the secret in a variable (env) or with a program (command)`
+          })
+        }
+        return yield* toConfig(name, profile, resolve)
+      })
+    }
+  })
+
 /**
  * The configurations of all profiles. Fails with `InvalidInput` that names the field: a profile that is incomplete, a
  * secret that cannot be had, or one that stands in a file others can read.
  */
 const configs = (path?: string): Effect.Effect<ReadonlyArray<AccountConfig>, InvalidInput> =>
-  Effect.gen(function*() {
-    const where = yield* at(path)
-    const stored = yield* file.read(where)
-    const { accounts } = yield* parse(stored)
-    const exposed = Object.entries(accounts).find(([, profile]) => holdsSecret(profile))
-    if (stored?.isPrivate === false && exposed !== undefined) {
-      return yield* new InvalidInput({
-        field: `accounts.${exposed[0]}.password`,
-        problem: `the secret stands in ${where}, which others can read: chmod 600 it, or keep the secret elsewhere`
-      })
-    }
-    return yield* Effect.forEach(Object.entries(accounts), ([name, profile]) => toConfig(name, profile, resolve(name)))
-  })
+  Effect.flatMap(open(path), ({ config, names }) => Effect.forEach(names, config))
 
-const resolve = (name: string) => (secret: SecretRef): Effect.Effect<Redacted.Redacted, InvalidInput> => {
+const resolve = (secret: SecretRef, field: string): Effect.Effect<Redacted.Redacted, InvalidInput> => {
   if (typeof secret === "string") return Effect.succeed(Redacted.make(secret))
-  const field = `accounts.${name}.password`
   if ("command" in secret) return file.secretOf(secret.command, field)
-  return Effect.mapError(
-    Config.Redacted(secret.env),
-    () => new InvalidInput({ field, problem: `the environment variable ${secret.env} is not set` })
-  )
+  return Effect.flatMap(variable(secret.env), (value) =>
+    value === undefined
+      ? Effect.fail(new InvalidInput({ field, problem: `the environment variable ${secret.env} is not set` }))
+      : Effect.succeed(Redacted.make(value)))
 }
 
 /** Reads and changes the accounts a person has set up. */
-export const Profiles = { defaultPath, read, set, remove, setDefault, importPredecessor, configs } as const
+export const Profiles = {
+  defaultPath,
+  read,
+  set,
+  remove,
+  setDefault,
+  importPredecessor,
+  open,
+  configs
+} as const

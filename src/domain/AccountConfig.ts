@@ -1,8 +1,9 @@
 /** One account as data: where its servers are, how to log in, what it may do. */
-import { Effect, Schema, SchemaIssue } from "effect"
+import { Effect, Schema } from "effect"
 import { Credentials } from "./Credentials.ts"
 import { Limits } from "./Limits.ts"
-import { InvalidInput } from "./MailError.ts"
+import type { InvalidInput } from "./MailError.ts"
+import { toInvalidInput } from "./SchemaProblem.ts"
 
 /**
  * How a wire is protected. `tls`: TLS from the first octet. `starttls`: STARTTLS before the login, never skipped.
@@ -61,25 +62,7 @@ export class AccountConfig extends Schema.Class<AccountConfig>("effect-mail/Acco
    */
   static decode(data: unknown): Effect.Effect<AccountConfig, InvalidInput> {
     return Schema.decodeUnknownEffect(AccountConfig)(data, { errors: "all", onExcessProperty: "error" }).pipe(
-      Effect.mapError(({ issue }) => {
-        const problems = new Map<string, string>()
-        for (const { message, path = [] } of toIssues(issue).issues) {
-          const field = path.map(String).join(".")
-          if (!problems.has(field)) problems.set(field, message)
-        }
-        const [[field, problem] = ["", "is wrong"], ...others] = problems
-        const more = others.map(([field, problem]) => `; ${field}: ${problem}`).join("")
-        return new InvalidInput({ field: field || "account", problem: `${problem}${more}` })
-      })
+      Effect.mapError(({ issue }) => toInvalidInput(issue, "account"))
     )
   }
 }
-
-const toIssues = SchemaIssue.makeFormatterStandardSchemaV1({
-  leafHook: (issue) =>
-    issue._tag === "MissingKey"
-      ? "is missing"
-      : issue._tag === "UnexpectedKey"
-      ? "is unknown here"
-      : SchemaIssue.defaultLeafHook(issue)
-})
