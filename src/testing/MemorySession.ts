@@ -7,6 +7,7 @@
  */
 import { Duration, Effect } from "effect"
 import { Mailbox, MailboxStatus, Quota, QuotaResource, type SpecialUse } from "../domain/Mailbox.ts"
+import { badMailboxName } from "../domain/MailboxName.ts"
 import { ConnectionLost, MailboxNotFound, type Reason } from "../domain/MailError.ts"
 import { imapCommand, type ImapSubject } from "../driver/Classification.ts"
 import type { CopyResult, ImapConnection, SelectedMailbox, SelectOptions } from "../driver/ImapDriver.ts"
@@ -91,11 +92,12 @@ export const openSession = (server: SessionOptions, wire: MemoryWire, user: Stor
   ): Effect.Effect<A, Reason> =>
     Effect.suspend(() => {
       isIdling = false
-      return wire.exchange({
+      const run = wire.exchange({
         ...sessionExchange(name, latency, subject),
         ...options,
         act: (now) => Effect.ensuring(act(now), Effect.sync(say))
       })
+      return subject.mailbox === undefined ? run : Effect.andThen(checkedName(subject.mailbox), run)
     })
 
   /** A command on a mailbox by name. */
@@ -298,9 +300,11 @@ export const openSession = (server: SessionOptions, wire: MemoryWire, user: Stor
     create: (mailbox) =>
       named("CREATE", mailbox, () => {
         const result = user.createMailbox(mailbox)
-        return result instanceof StoreFailure && result.code === "ALREADYEXISTS" ? undefined : result
+        if (result instanceof StoreFailure) return result.code === "ALREADYEXISTS" ? undefined : result
+        user.subscribe(mailbox)
+        return result
       }).pipe(Effect.asVoid),
-    rename: (from, to) => Effect.asVoid(rename(from, to)),
+    rename: (from, to) => Effect.asVoid(Effect.andThen(checkedName(to), rename(from, to))),
     delete: (mailbox) => Effect.asVoid(remove(mailbox)),
     subscribe: (mailbox) => Effect.asVoid(named("SUBSCRIBE", mailbox, () => user.subscribe(mailbox))),
     unsubscribe: (mailbox) =>
@@ -360,3 +364,8 @@ const isBelow = (path: string, parent: string): boolean =>
 
 const toCopyResult = ({ mailbox, uids }: Transferred, capabilities: ReadonlySet<string>): CopyResult =>
   capabilities.has("UIDPLUS") && uids.size > 0 ? { uidValidity: mailbox.uidValidity, uids } : undefined
+
+const checkedName = (mailbox: string): Effect.Effect<void, Reason> => {
+  const badName = badMailboxName(mailbox)
+  return badName === undefined ? Effect.void : Effect.fail(badName)
+}

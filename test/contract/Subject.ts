@@ -5,6 +5,7 @@
  */
 import { assert, layer, type Vitest } from "@effect/vitest"
 import { Context, Effect, Layer, Schedule, type Scope } from "effect"
+import { TestClock } from "effect/testing"
 import { AssertionError } from "node:assert"
 import { HostLimits } from "../../src/governor/HostLimits.ts"
 import {
@@ -56,6 +57,8 @@ export interface Subject {
   readonly name: string
   /** What is beyond the subject, and why that is so is said there. */
   readonly lacks?: ReadonlyArray<Feature>
+  /** Waits are on Effect's Clock alone, so the test's time runs ahead as fast as it can. */
+  readonly simulatesTime?: boolean
   readonly layer: Layer.Layer<Worlds>
 }
 
@@ -165,16 +168,31 @@ export const guarded = <E>(
     Effect.asVoid
   )
 
+/** Lets simulated time pass for as long as an effect runs: a few milliseconds with each turn of the event loop. */
+const passingTime = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.raceFirst(
+    Effect.andThen(TestClock.setTime(Date.UTC(2026, 10, 1)), effect),
+    Effect.forever(Effect.andThen(
+      Effect.promise(() => new Promise((resolve) => setImmediate(resolve))),
+      TestClock.adjust("5 millis")
+    ))
+  )
+
 /** Declares suites for a subject. */
-export const onSubject = (subject: Subject, declare: (suite: Suite) => void): void =>
-  layer(subject.layer, { excludeTestServices: true })(subject.name, (it: Vitest.MethodsNonLive<Worlds>) =>
-    declare({
-      has: (feature) => subject.lacks?.includes(feature) !== true,
-      test: (title, run, options = {}) =>
-        it.effect(title, () =>
-          Effect.gen(function*() {
-            const worlds = yield* Worlds
-            const world = yield* worlds.make(options)
-            yield* guarded(world, run)
-          }))
-    }))
+export const onSubject = (subject: Subject, declare: (suite: Suite) => void): void => {
+  const { simulatesTime = false } = subject
+  layer(subject.layer, { excludeTestServices: !simulatesTime })(
+    subject.name,
+    (it: Vitest.MethodsNonLive<Worlds>) =>
+      declare({
+        has: (feature) => subject.lacks?.includes(feature) !== true,
+        test: (title, run, options = {}) =>
+          it.effect(title, () =>
+            Effect.gen(function*() {
+              const worlds = yield* Worlds
+              const world = yield* worlds.make(options)
+              yield* simulatesTime ? passingTime(guarded(world, run)) : guarded(world, run)
+            }))
+      })
+  )
+}

@@ -5,6 +5,7 @@
 import { Effect, Result } from "effect"
 import type { FetchItems } from "../../domain/Fetch.ts"
 import { Mailbox, MailboxStatus, Quota, QuotaResource, type SpecialUse } from "../../domain/Mailbox.ts"
+import { badMailboxName } from "../../domain/MailboxName.ts"
 import { InvalidInput, type Reason, Unsupported } from "../../domain/MailError.ts"
 import type {
   CopyResult,
@@ -16,7 +17,7 @@ import type {
 } from "../ImapDriver.ts"
 import type { CopyResponseObject, ListResponse, MailboxObject, QuotaResponse, StatusObject } from "./client.ts"
 import { makeIdle } from "./idle.ts"
-import { badItems, badMailbox, badRange, canonical, isSection, readOnly, storable, uidRange } from "./input.ts"
+import { badItems, badRange, canonical, isSection, readOnly, storable, uidRange } from "./input.ts"
 import { type Link, notSelected } from "./link.ts"
 import { Collector, owned, toQuery } from "./rows.ts"
 import { compileSearch } from "./search.ts"
@@ -56,7 +57,7 @@ export const makeConnection = (link: Link): ImapConnection => {
 
   const named = <A>(mailbox: string, use: (path: string) => Effect.Effect<A, Reason>): Effect.Effect<A, Reason> =>
     Effect.suspend(() => {
-      const reason = badMailbox(mailbox)
+      const reason = badMailboxName(mailbox)
       return reason === undefined ? use(canonical(mailbox)) : Effect.fail(reason)
     })
 

@@ -6,15 +6,6 @@ import type { FetchItems } from "../../domain/Fetch.ts"
 import { InvalidInput, type Reason, Rejected } from "../../domain/MailError.ts"
 import type { SelectedMailbox } from "../ImapDriver.ts"
 
-/** A name that could end the command, or none. */
-export const badMailbox = (mailbox: string): Reason | undefined => {
-  if (mailbox === "") return new InvalidInput({ field: "mailbox", problem: "is empty" })
-  const position = mailbox.search(/[\r\n\0]/)
-  return position < 0
-    ? undefined
-    : new InvalidInput({ field: "mailbox", problem: "a name holds no line break and no NUL", position })
-}
-
 /** INBOX has no case (RFC 9051 5.1). */
 export const canonical = (mailbox: string): string => mailbox.toUpperCase() === "INBOX" ? "INBOX" : mailbox
 
