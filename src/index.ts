@@ -41,6 +41,9 @@ export {
 } from "./domain/Provider.ts"
 export { providerById, providerOf, providers } from "./domain/Providers.ts"
 
+/** Caps per host and per process, for all accounts below the layer: `HostLimits.layer({ connectionsPerHost: 20 })`. */
+export { HostLimits, type HostLimitsOptions } from "./governor/HostLimits.ts"
+
 // --- finding and reading
 
 /** Which messages of which mailbox, built from criteria or parsed from the protocol's syntax. */
