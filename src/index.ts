@@ -73,7 +73,13 @@ export { Arrived, Changes, Expunged, FlagsChanged, MailEvent, Reset } from "./do
 // --- writing and sending
 
 /** A message to be sent or filed. */
-export { AddressInput, Attachment, Draft } from "./domain/Draft.ts"
+export { AddressInput, Alternative, Attachment, Draft, type DraftInput, Invitation } from "./domain/Draft.ts"
+/** How to answer and forward, and what is never to be answered by a program. */
+export type { ForwardOptions } from "./domain/Forward.ts"
+export type { ReplyOptions } from "./domain/Reply.ts"
+export { isAutomatic } from "./domain/Automatic.ts"
+/** The subject that messages of one thread share. */
+export { baseSubject } from "./domain/Subject.ts"
 /** What the server answered to a message it accepted. */
 export { Receipt } from "./domain/Receipt.ts"
 

@@ -6,6 +6,7 @@
 import { Cause, Effect, Stream } from "effect"
 import { readFile, stat } from "node:fs/promises"
 import { basename } from "node:path"
+import { isMailbox } from "../domain/AddressText.ts"
 import type { AddressInput, Attachment, Draft } from "../domain/Draft.ts"
 import { InvalidInput } from "../domain/MailError.ts"
 import { canonicalText } from "./LineEnds.ts"
@@ -31,6 +32,19 @@ export interface Part {
   readonly contentId: string | undefined
 }
 
+/** Another form of the text, its media type with parameters. */
+export interface Alternative {
+  readonly type: string
+  readonly text: string
+}
+
+/** An invitation: the METHOD in upper case, the iCalendar text, the name of the file. */
+export interface Invitation {
+  readonly method: string
+  readonly text: string
+  readonly filename: string | undefined
+}
+
 /** A draft that can be composed. */
 export interface DraftFields {
   readonly from: Mailbox
@@ -42,6 +56,8 @@ export interface DraftFields {
   readonly subject: string | undefined
   readonly text: string | undefined
   readonly html: string | undefined
+  readonly alternatives: ReadonlyArray<Alternative>
+  readonly calendar: Invitation | undefined
   readonly attachments: ReadonlyArray<Part>
   readonly headers: ReadonlyArray<readonly [name: string, value: string]>
   readonly messageId: string
@@ -84,6 +100,12 @@ export const draftFields = Effect.fnUntraced(function*(
     return yield* invalid("date", "a message needs a date")
   }
   const headers = yield* custom(draft)
+  const alternatives = yield* Effect.forEach(
+    draft.alternatives ?? [],
+    ({ text, type }, index) =>
+      Effect.map(media(`alternatives[${index}].type`, type), (type) => ({ type, text: canonicalText(text.toWellFormed()) }))
+  )
+  const calendar = yield* invitation(draft)
   const attachments = yield* Effect.forEach(
     draft.attachments ?? [],
     (each, index) => part(`attachments[${index}]`, each)
@@ -98,6 +120,8 @@ export const draftFields = Effect.fnUntraced(function*(
     subject,
     text: body(draft.text),
     html: body(draft.html),
+    alternatives,
+    calendar,
     attachments,
     headers,
     messageId,
@@ -158,21 +182,6 @@ const mailbox = (field: string, address: string, text: string): Effect.Effect<st
     ? Effect.succeed(address)
     : Effect.fail(invalid(field, `${JSON.stringify(text)} is not an address`))
 
-// A domain, or an address literal (RFC 5321 4.1.3).
-const domain = /^(?:[^\s"(),:;<>@[\\\]]+|\[[^\s[\]\\<>]+\])$/
-
-// An atom with dots anywhere, as some providers hand them out, or a quoted string (RFC 5321 4.1.2).
-const localPart = /^(?:[^\s"(),:;<>@[\\\]]+|"(?:[^"\\]|\\.)+")$/
-
-/** Local part and domain, without white space, control characters and angle brackets: fit for MAIL and RCPT. */
-export const isMailbox = (address: string): boolean => {
-  // eslint-disable-next-line no-control-regex -- these are what is looked for
-  if (/[\s\x00-\x1f\x7f<>]/.test(address)) return false
-  const at = address.endsWith("]") ? address.lastIndexOf("@[") : address.lastIndexOf("@")
-  return at > 0 && localPart.test(address.slice(0, at)) && domain.test(address.slice(at + 1)) &&
-    !/^\.|\.$|\.\./.test(address.slice(at + 1))
-}
-
 const id = Effect.fnUntraced(function*(field: string, text: string): Effect.fn.Return<string, InvalidInput> {
   const trimmed = (yield* line(field, text)).trim()
   const inner = /^<.*>$/.test(trimmed) ? trimmed.slice(1, -1) : trimmed
@@ -216,12 +225,35 @@ const priority = {
 const token = "[A-Za-z0-9!#$&^_.+-]+"
 const mediaType = new RegExp(`^${token}/${token}(?:\\s*;.*)?$`)
 
+const media = Effect.fnUntraced(function*(field: string, given: string): Effect.fn.Return<string, InvalidInput> {
+  const type = yield* line(field, given)
+  if (mediaType.test(type) && !/^multipart\//i.test(type)) return type
+  return yield* invalid(field, `${JSON.stringify(type)} is not the media type of a part`)
+})
+
+const invitation = Effect.fnUntraced(function*(
+  { calendar }: Draft
+): Effect.fn.Return<Invitation | undefined, InvalidInput> {
+  if (calendar === undefined) return undefined
+  const { filename, method, text } = calendar
+  // RFC 5545 3.7.2: an iana-token
+  if (!/^[A-Za-z0-9-]+$/.test(method)) {
+    return yield* invalid("calendar.method", `${JSON.stringify(method)} is not a method of iTIP`)
+  }
+  const named = /^METHOD[^:\r\n]*:[ \t]*([^\s]+)/im.exec(text)?.[1]
+  if (named !== undefined && named.toUpperCase() !== method.toUpperCase()) {
+    return yield* invalid("calendar.method", `the calendar itself names the method ${JSON.stringify(named)}`)
+  }
+  return {
+    method: method.toUpperCase(),
+    text: canonicalText(text.toWellFormed()),
+    filename: filename === undefined ? undefined : yield* line("calendar.filename", filename)
+  }
+})
+
 const part = Effect.fnUntraced(function*(field: string, given: Attachment): Effect.fn.Return<Part, InvalidInput> {
   const filename = given.filename === undefined ? undefined : yield* line(`${field}.filename`, given.filename)
-  const type = given.type === undefined ? undefined : yield* line(`${field}.type`, given.type)
-  if (type !== undefined && (!mediaType.test(type) || /^multipart\//i.test(type))) {
-    return yield* invalid(`${field}.type`, `${JSON.stringify(type)} is not the media type of an attachment`)
-  }
+  const type = given.type === undefined ? undefined : yield* media(`${field}.type`, given.type)
   const contentId = given.contentId === undefined ? undefined : yield* id(`${field}.contentId`, given.contentId)
   const read = yield* content(field, given.content)
   return {

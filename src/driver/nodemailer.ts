@@ -352,6 +352,14 @@ const write = (fields: DraftFields, keepsBcc: boolean): Composed => {
     date: fields.date,
     text: fields.text,
     html: fields.html,
+    alternatives: fields.alternatives.map(({ text, type }) => ({ content: text, contentType: type })),
+    ...(fields.calendar === undefined ? {} : {
+      icalEvent: {
+        content: fields.calendar.text,
+        method: fields.calendar.method,
+        ...(fields.calendar.filename === undefined ? {} : { filename: fields.calendar.filename })
+      }
+    }),
     headers: fields.headers.map(([key, value]) => ({ key, value })),
     // nodemailer would write X-MyHeader as X-Myheader
     normalizeHeaderKey: (key) => spelling.get(key.toLowerCase()) ?? key,
