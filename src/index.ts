@@ -75,9 +75,9 @@ export { Arrived, Changes, Expunged, FlagsChanged, MailEvent, Reset } from "./do
 /** A message to be sent or filed. */
 export { AddressInput, Alternative, Attachment, Draft, type DraftInput, Invitation } from "./domain/Draft.ts"
 /** How to answer and forward, and what is never to be answered by a program. */
+export { isAutomatic } from "./domain/Automatic.ts"
 export type { ForwardOptions } from "./domain/Forward.ts"
 export type { ReplyOptions } from "./domain/Reply.ts"
-export { isAutomatic } from "./domain/Automatic.ts"
 /** The subject that messages of one thread share. */
 export { baseSubject } from "./domain/Subject.ts"
 /** What the server answered to a message it accepted. */

@@ -14,10 +14,16 @@ export const isAutomatic = (message: Pick<Original, "headers" | "from">): boolea
   if (/^multipart\/report\b/i.test(header("content-type") ?? "")) return true
   // X-Auto-Response-Suppress is Exchange's way of asking for the same
   if (/\b(all|autoreply|oof)\b/i.test(header("x-auto-response-suppress") ?? "")) return true
-  if (["list-id", "list-post", "list-unsubscribe", "x-autoreply", "x-autorespond"].some((name) => header(name) !== undefined)) {
+  if (
+    ["list-id", "list-post", "list-unsubscribe", "x-autoreply", "x-autorespond"].some((name) =>
+      header(name) !== undefined
+    )
+  ) {
     return true
   }
-  return message.from.length === 0 || message.from.some(({ address }) =>
-    /^(mailer-daemon|postmaster|no-?reply|do-?not-?reply|bounces?|[^@]*-bounces|[^@]*-(?:request|owner)|owner-[^@]*)(?:[+=-][^@]*)?@/i.test(address)
-  )
+  return message.from.length === 0 ||
+    message.from.some(({ address }) =>
+      /^(mailer-daemon|postmaster|no-?reply|do-?not-?reply|bounces?|[^@]*-bounces|[^@]*-(?:request|owner)|owner-[^@]*)(?:[+=-][^@]*)?@/i
+        .test(address)
+    )
 }

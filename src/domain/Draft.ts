@@ -1,7 +1,7 @@
 /** A message to be sent or filed: what a person would fill in. Composing the octets is a driver's work. */
 import { Schema } from "effect"
 import { draftFields } from "./DraftInput.ts"
-import { type ForwardOptions, forwardOf } from "./Forward.ts"
+import { forwardOf, type ForwardOptions } from "./Forward.ts"
 import type { Original } from "./Original.ts"
 import { type ReplyOptions, replyTo } from "./Reply.ts"
 

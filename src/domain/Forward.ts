@@ -25,7 +25,9 @@ export interface ForwardOptions extends Given, Pick<DraftInput, "to" | "cc"> {
 /** The fields of a forward of `message`. */
 export const forwardOf = (message: Original, options: ForwardOptions = {}): DraftInput => {
   const { cc, source, to } = options
-  const { attachments, html, text } = source === undefined ? inline(message, options) : attached(message, source, options)
+  const { attachments, html, text } = source === undefined
+    ? inline(message, options)
+    : attached(message, source, options)
   const all = [...options.attachments ?? [], ...attachments]
   return {
     ...given(options),
@@ -45,7 +47,10 @@ const attached = (
   { html, text = html === undefined ? "" : textOfHtml(html) }: ForwardOptions
 ) => {
   // a file name that no system refuses
-  const name = oneLine(message.subject ?? "").replace(/[^\p{L}\p{N} ._-]+/gu, "").trim().replace(/^\.+/, "").slice(0, 60)
+  const name = oneLine(message.subject ?? "").replace(/[^\p{L}\p{N}._-]+/gu, " ").trim().replace(/^\.+/, "").slice(
+    0,
+    60
+  )
   return {
     text,
     html,
@@ -73,7 +78,9 @@ const inline = (message: Original, options: ForwardOptions) => {
       original.replace(/\r\n?/g, "\n").trimEnd()
     }\n`,
     html: rich
-      ? `${html ?? (lead === "" ? "" : `<p>${htmlOfText(lead)}</p>`)}\n<p>${mark}<br>\n${rows}</p>\n<div>\n${content}\n</div>\n`
+      ? `${
+        html ?? (lead === "" ? "" : `<p>${htmlOfText(lead)}</p>`)
+      }\n<p>${mark}<br>\n${rows}</p>\n<div>\n${content}\n</div>\n`
       : undefined,
     attachments: carried([
       ...(rich ? shown : []),

@@ -34,7 +34,9 @@ const visit = (html: string, { tag, text }: Visitor): void => {
       const end = html.indexOf("-->", open + 4)
       if (end < 0) return
       at = end + 3
-    } else if (/[a-z]/.test(lower.charAt(open + 1)) || (html[open + 1] === "/" && /[a-z]/.test(lower.charAt(open + 2)))) {
+    } else if (
+      /[a-z]/.test(lower.charAt(open + 1)) || (html[open + 1] === "/" && /[a-z]/.test(lower.charAt(open + 2)))
+    ) {
       const end = endOfTag(html, open)
       if (end < 0) return
       const closes = html[open + 1] === "/"
@@ -84,10 +86,10 @@ export const htmlOfText = (text: string): string =>
   escapeHtml(text.replace(/\r\n?/g, "\n").replace(/\n+$/, "")).replace(/\n/g, "<br>\n")
 
 const blocks = new Set(
-  ("address article aside blockquote body center dd div dl dt fieldset figure footer form h1 h2 h3 h4 h5 h6 header hr " +
+  ("address article aside body center dd div dl dt fieldset figure footer form h1 h2 h3 h4 h5 h6 header hr " +
     "li main nav ol p pre section table tbody tfoot thead tr ul").split(" ")
 )
-const paragraphs = new Set(["p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "pre", "ul", "ol", "table"])
+const paragraphs = new Set(["p", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "ul", "ol", "table"])
 
 /** Deeper quotations are written at this depth. */
 const maxDepth = 20
@@ -96,15 +98,30 @@ const maxDepth = 20
 export const textOfHtml = (html: string): string => {
   const lines: Array<string> = []
   let line = ""
+  // asked of the string itself, it would be copied together each time
+  let blankAtEnd = true
   let depth = 0
   let skipping = 0
   let preformatted = 0
-  const end = (blank: boolean) => {
-    const mark = ">".repeat(Math.min(depth, maxDepth))
+  const markOf = (depth: number) => ">".repeat(Math.min(depth, maxDepth))
+  const add = (text: string) => {
+    line += text
+    if (text !== "") blankAtEnd = text.endsWith(" ")
+  }
+  const reset = () => {
+    line = ""
+    blankAtEnd = true
+  }
+  /** Ends the line, and with `outer` puts one empty line of that depth below it. */
+  const end = (outer?: number) => {
+    const mark = markOf(depth)
     const full = line.trimEnd()
     if (full !== "") lines.push(mark === "" ? full : `${mark} ${full}`)
-    if (blank && lines.length > 0 && !/^>*$/.test(lines.at(-1) ?? "")) lines.push(mark)
-    line = ""
+    reset()
+    const last = lines.at(-1)
+    if (outer === undefined || last === undefined) return
+    if (!/^>*$/.test(last)) lines.push(markOf(outer))
+    else if (last.length > outer) lines[lines.length - 1] = markOf(outer)
   }
   const write = (text: string) => {
     if (skipping > 0) return
@@ -113,15 +130,15 @@ export const textOfHtml = (html: string): string => {
       const parts = decoded.replace(/\r\n?/g, "\n").split("\n")
       parts.forEach((part, index) => {
         if (index > 0) {
-          lines.push(">".repeat(Math.min(depth, maxDepth)) + (depth > 0 ? " " : "") + line)
-          line = ""
+          lines.push(`${markOf(depth)}${depth > 0 ? " " : ""}${line}`)
+          reset()
         }
-        line += part
+        add(part)
       })
       return
     }
     const flat = decoded.replace(/[ \t\r\n\f]+/g, " ")
-    line += line === "" || line.endsWith(" ") ? flat.trimStart() : flat
+    add(blankAtEnd ? flat.trimStart() : flat)
   }
   visit(html, {
     text: write,
@@ -131,24 +148,27 @@ export const textOfHtml = (html: string): string => {
       if (name === "body") skipping = 0
       if (skipping > 0) return
       if (name === "br") {
-        if (line.trim() === "") lines.push(">".repeat(Math.min(depth, maxDepth)))
-        else end(false)
+        if (line.trim() === "") lines.push(markOf(depth))
+        else end()
       } else if (name === "hr") {
-        end(false)
-        line = "----"
-        end(false)
+        end()
+        add("----")
+        end()
       } else if (name === "img") {
         const alt = attributesOf(attributes).find(([key]) => key === "alt")?.[1]
         if (alt !== undefined && alt !== "") write(alt)
       } else if (name === "td" || name === "th") {
-        if (line !== "" && !line.endsWith(" ")) line += " "
-      } else if (blocks.has(name)) end(paragraphs.has(name))
-      if (name === "li" && !closes) line = "- "
-      if (name === "blockquote") depth = Math.max(0, depth + (closes ? -1 : 1))
+        if (!blankAtEnd) add(" ")
+      } else if (name === "blockquote") {
+        const next = Math.max(0, depth + (closes ? -1 : 1))
+        end(Math.min(depth, next))
+        depth = next
+      } else if (blocks.has(name)) end(paragraphs.has(name) ? depth : undefined)
+      if (name === "li" && !closes) add("- ")
       if (name === "pre") preformatted = Math.max(0, preformatted + (closes ? -1 : 1))
     }
   })
-  end(false)
+  end()
   while (lines.length > 0 && /^>*$/.test(lines.at(-1) ?? "")) lines.pop()
   while (lines.length > 0 && lines[0] === "") lines.shift()
   return lines.join("\n")
@@ -211,7 +231,8 @@ const isHarmless = ([name, value]: readonly [string, string]): boolean => {
   // eslint-disable-next-line no-control-regex -- browsers pass over these in a scheme
   const plain = decodeEntities(value).replace(/[\s\x00-\x1f]+/g, "").toLowerCase()
   if (name === "style") return !/expression\(|url\(|position:|@import|behavior:|-moz-binding/.test(plain)
-  return !/^(?:javascript|vbscript|file):/.test(plain) && (!plain.startsWith("data:") || plain.startsWith("data:image/"))
+  return !/^(?:javascript|vbscript|file):/.test(plain) &&
+    (!plain.startsWith("data:") || plain.startsWith("data:image/"))
 }
 
 const entities: { readonly [name: string]: string | undefined } = {
@@ -263,9 +284,12 @@ const entities: { readonly [name: string]: string | undefined } = {
 /** Character references as characters; names that are not known stay as they are. */
 const decodeEntities = (text: string): string =>
   text.includes("&")
-    ? text.replace(/&(?:#x([0-9a-f]{1,6})|#(\d{1,7})|([a-z]{2,8}));?/gi, (whole, hex?: string, decimal?: string, name?: string) => {
-      if (name !== undefined) return Object.hasOwn(entities, name) ? entities[name] ?? whole : whole
-      const code = hex === undefined ? Number(decimal) : Number.parseInt(hex, 16)
-      return code > 0 && code <= 0x10ffff && (code < 0xd800 || code > 0xdfff) ? String.fromCodePoint(code) : "\ufffd"
-    })
+    ? text.replace(
+      /&(?:#x([0-9a-f]{1,6})|#(\d{1,7})|([a-z]{2,8}));?/gi,
+      (whole, hex?: string, decimal?: string, name?: string) => {
+        if (name !== undefined) return Object.hasOwn(entities, name) ? entities[name] ?? whole : whole
+        const code = hex === undefined ? Number(decimal) : Number.parseInt(hex, 16)
+        return code > 0 && code <= 0x10ffff && (code < 0xd800 || code > 0xdfff) ? String.fromCodePoint(code) : "\ufffd"
+      }
+    )
     : text

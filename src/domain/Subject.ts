@@ -35,7 +35,7 @@ export const baseSubject = (subject: string): string => {
   let rest = oneLine(subject).slice(0, 1000)
   while (true) {
     const before = rest
-    rest = rest.replace(/(?:\s*\(fwd\)\s*)+$/i, "").replace(either, "").replace(/^\[fwd:(.*)\]$/i, "$1").trim()
+    rest = rest.replace(/ ?\(fwd\)$/i, "").replace(either, "").replace(/^\[fwd:(.*)\]$/i, "$1").trim()
     const untagged = rest.replace(tag, "")
     if (untagged !== "") rest = untagged
     if (rest === before) return rest.toLowerCase()

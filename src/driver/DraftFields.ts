@@ -41,8 +41,8 @@ export interface Alternative {
 /** An invitation: the METHOD in upper case, the iCalendar text, the name of the file. */
 export interface Invitation {
   readonly method: string
-  readonly text: string
-  readonly filename: string | undefined
+  readonly content: string
+  readonly filename: string
 }
 
 /** A draft that can be composed. */
@@ -103,7 +103,10 @@ export const draftFields = Effect.fnUntraced(function*(
   const alternatives = yield* Effect.forEach(
     draft.alternatives ?? [],
     ({ text, type }, index) =>
-      Effect.map(media(`alternatives[${index}].type`, type), (type) => ({ type, text: canonicalText(text.toWellFormed()) }))
+      Effect.map(
+        media(`alternatives[${index}].type`, type),
+        (type) => ({ type, text: canonicalText(text.toWellFormed()) })
+      )
   )
   const calendar = yield* invitation(draft)
   const attachments = yield* Effect.forEach(
@@ -246,8 +249,8 @@ const invitation = Effect.fnUntraced(function*(
   }
   return {
     method: method.toUpperCase(),
-    text: canonicalText(text.toWellFormed()),
-    filename: filename === undefined ? undefined : yield* line("calendar.filename", filename)
+    content: canonicalText(text.toWellFormed()),
+    filename: yield* line("calendar.filename", filename ?? "invite.ics")
   }
 })
 

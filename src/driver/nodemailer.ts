@@ -353,13 +353,7 @@ const write = (fields: DraftFields, keepsBcc: boolean): Composed => {
     text: fields.text,
     html: fields.html,
     alternatives: fields.alternatives.map(({ text, type }) => ({ content: text, contentType: type })),
-    ...(fields.calendar === undefined ? {} : {
-      icalEvent: {
-        content: fields.calendar.text,
-        method: fields.calendar.method,
-        ...(fields.calendar.filename === undefined ? {} : { filename: fields.calendar.filename })
-      }
-    }),
+    icalEvent: fields.calendar && { ...fields.calendar },
     headers: fields.headers.map(([key, value]) => ({ key, value })),
     // nodemailer would write X-MyHeader as X-Myheader
     normalizeHeaderKey: (key) => spelling.get(key.toLowerCase()) ?? key,

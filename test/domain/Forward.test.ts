@@ -69,7 +69,9 @@ describe("forwarding", () => {
       assert.deepStrictEqual(read.references, ["<1@example.com>"])
       assert.isUndefined(read.inReplyTo)
       assert.sameDeepMembers(
-        read.attachments.map((each) => [each.filename ?? "", each.type, each.contentId ?? "", Buffer.from(each.content).toString()]),
+        read.attachments.map((
+          each
+        ) => [each.filename ?? "", each.type, each.contentId ?? "", Buffer.from(each.content).toString()]),
         [["", "image/png", "<pic@x>", "png"], ["plan.pdf", "application/pdf", "", "pdf"]]
       )
     }).pipe(Effect.provide(layers)))
@@ -83,7 +85,9 @@ describe("forwarding", () => {
   it.effect("attaches the message whole and unchanged", () =>
     Effect.gen(function*() {
       for (const given of [new Uint8Array(source), Stream.make(source.subarray(0, 100), source.subarray(100))]) {
-        const read = yield* composed(Draft.forward(yield* original, { to: "bob@example.com", source: given, text: "fyi" }))
+        const read = yield* composed(
+          Draft.forward(yield* original, { to: "bob@example.com", source: given, text: "fyi" })
+        )
         assert.strictEqual(read.text?.trim(), "fyi")
         assert.deepStrictEqual(read.attachments.map(({ filename, type }) => [filename, type]), [
           ["plan draft.eml", "message/rfc822"]

@@ -44,7 +44,9 @@ describe("the base subject", () => {
   })
 
   it("tells answers from first messages", () => {
-    for (const subject of ["Re: a", "[x] AW: a", "Fwd: a", "a (fwd)", "[Fwd: a]"]) assert.isTrue(isAnswer(subject), subject)
+    for (const subject of ["Re: a", "[x] AW: a", "Fwd: a", "a (fwd)", "[Fwd: a]"]) {
+      assert.isTrue(isAnswer(subject), subject)
+    }
     for (const subject of ["a", "[x] a", "", "Regarding: a"]) assert.isFalse(isAnswer(subject), subject)
   })
 

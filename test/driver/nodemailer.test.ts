@@ -3,7 +3,7 @@ import { Effect, Layer, Schema, Stream } from "effect"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Attachment, Draft } from "../../src/domain/Draft.ts"
+import { Alternative, Attachment, Draft, Invitation } from "../../src/domain/Draft.ts"
 import { Address } from "../../src/domain/Envelope.ts"
 import { InvalidInput } from "../../src/domain/MailError.ts"
 import { layer as layerParser } from "../../src/driver/mailparser.ts"
@@ -150,6 +150,57 @@ describe("composing", () => {
       (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
     ))
 
+  const calendar =
+    "BEGIN:VCALENDAR\nVERSION:2.0\nMETHOD:REQUEST\nBEGIN:VEVENT\nSUMMARY:\u5c71\nEND:VEVENT\nEND:VCALENDAR\n"
+
+  it.effect("writes an invitation as an alternative of the text and as a file", () =>
+    Effect.gen(function*() {
+      const { source } = yield* compose({
+        html: "<p>come</p>",
+        calendar: new Invitation({ method: "request", text: calendar })
+      })
+      const octets = Buffer.from(source).toString("latin1")
+      assert.match(octets, /multipart\/alternative[\s\S]*text\/plain[\s\S]*text\/html[\s\S]*text\/calendar/)
+      assert.match(octets, /Content-Type: text\/calendar; charset=utf-8;\s+method=REQUEST\r\n/)
+      const read = yield* parse(source)
+      assert.deepStrictEqual(
+        read.attachments.map(({ content, filename, type }) => [type, filename, Buffer.from(content).toString()]),
+        [
+          ["text/calendar", undefined, calendar.replaceAll("\n", "\r\n")],
+          ["application/ics", "invite.ics", calendar.replaceAll("\n", "\r\n")]
+        ]
+      )
+      const named = yield* compose({
+        calendar: new Invitation({ method: "REQUEST", text: calendar, filename: "\u5c71.ics" })
+      })
+      assert.isTrue((yield* parse(named.source)).attachments.some(({ filename }) => filename === "\u5c71.ics"))
+    }))
+
+  it.effect("refuses an invitation whose calendar names another method", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(
+        yield* refusal({ calendar: new Invitation({ method: "CANCEL", text: calendar }) }),
+        "calendar.method"
+      )
+      assert.strictEqual(yield* refusal({ calendar: new Invitation({ method: "", text: "" }) }), "calendar.method")
+    }))
+
+  it.effect("writes other forms of the text beside it", () =>
+    Effect.gen(function*() {
+      const { source } = yield* compose({
+        html: "<p>hi</p>",
+        alternatives: [new Alternative({ type: "text/x-amp-html", text: "<html amp4email>\u5c71</html>" })]
+      })
+      assert.match(
+        Buffer.from(source).toString("latin1"),
+        /multipart\/alternative[\s\S]*text\/plain[\s\S]*text\/html[\s\S]*text\/x-amp-html/
+      )
+      assert.strictEqual(
+        yield* refusal({ alternatives: [new Alternative({ type: "multipart/x", text: "" })] }),
+        "alternatives[0].type"
+      )
+    }))
+
   it.effect("marks priority the way mail programs read it", () =>
     Effect.gen(function*() {
       const read = yield* parse((yield* compose({ priority: "high" })).source)
@@ -193,6 +244,12 @@ describe("composing", () => {
     [
       "attachments[0].contentId",
       (text) => ({ attachments: [new Attachment({ content: { text: "" }, contentId: `c${text}` })] })
+    ],
+    ["alternatives[0].type", (text) => ({ alternatives: [new Alternative({ type: `text/x${text}`, text: "" })] })],
+    ["calendar.method", (text) => ({ calendar: new Invitation({ method: `REQUEST${text}`, text: "" }) })],
+    [
+      "calendar.filename",
+      (text) => ({ calendar: new Invitation({ method: "REQUEST", text: "", filename: `i${text}` }) })
     ]
   ]
   for (const [field, draft] of injections) {
@@ -249,21 +306,31 @@ describe("composing", () => {
   const strings = Schema.String.check(Schema.isMaxLength(200))
   it.effect.prop(
     "is read back as it was written",
-    [strings, strings, strings, Schema.Array(Schema.Uint8Array).check(Schema.isMaxLength(3))],
-    ([subject, text, name, files]) =>
+    [strings, strings, strings, Schema.Array(Schema.Uint8Array).check(Schema.isMaxLength(3)), strings, strings],
+    ([subject, text, name, files, html, value]) =>
       Effect.gen(function*() {
         // what a header cannot hold is refused, see above; controls and doubled blanks do not survive folding
         const plain = (given: string) => given.toWellFormed().replace(/\p{Cc}/gu, "").replace(/\s+/g, " ").trim()
         const { source } = yield* compose({
           subject: plain(subject),
           text,
-          to: new Address({ name: plain(name), address: "bob@example.org" }),
+          html,
+          headers: { "X-Value": plain(value) },
+          to: [new Address({ name: plain(name), address: "bob@example.org" }), "\u5c71@example.net"],
+          cc: new Address({ name: plain(value), address: "o'neill+x@xn--jgeva-dua.ee" }),
+          references: ["<1@x>", "<2@x>"],
           attachments: files.map((bytes, index) => new Attachment({ content: { bytes }, filename: `${index}.bin` }))
         })
         const read = yield* parse(source)
         assert.deepStrictEqual(read.problems, [])
         assert.strictEqual(read.subject ?? "", plain(subject))
         assert.strictEqual(read.to[0]?.name ?? "", plain(name))
+        assert.strictEqual(read.cc[0]?.name ?? "", plain(value))
+        assert.deepStrictEqual(read.to.map(({ address }) => address), ["bob@example.org", "\u5c71@example.net"])
+        assert.deepStrictEqual(read.references, ["<1@x>", "<2@x>"])
+        assert.strictEqual(read.headers.find((field) => field.name === "X-Value")?.value ?? "", plain(value))
+        const sameLines = (given: string) => given.toWellFormed().replace(/\r\n|\r/g, "\n").trimEnd()
+        assert.strictEqual((read.html ?? "").trimEnd(), sameLines(html))
         assert.strictEqual((read.text ?? "").trimEnd(), text.toWellFormed().replace(/\r\n|\r/g, "\n").trimEnd())
         assert.deepStrictEqual(read.attachments.map(({ content }) => [...content]), files.map((bytes) => [...bytes]))
       }),
