@@ -323,10 +323,7 @@ const readAddresses = (text: string): ReadonlyArray<Mailbox | Group> =>
   addressparser(text).map((entry) =>
     entry.group === undefined
       ? { name: entry.name, address: entry.address }
-      : {
-        name: entry.name,
-        group: entry.group.map((member) => ({ name: member.name, address: member.address ?? "" }))
-      }
+      : { name: entry.name, group: entry.group.map(({ address = "", name }) => ({ name, address })) }
   )
 
 /** Copies, since nodemailer rewrites the objects it is given. */
