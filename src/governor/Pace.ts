@@ -20,8 +20,12 @@ export interface PaceOptions {
   readonly now: () => number
 }
 
-/** How long an account that has connections waits after a failure to open one more. */
-const openRetryMillis = 5_000
+/**
+ * How long an account that has connections waits after a failure to open one more; doubles up to the longest. Short at
+ * first: it may lose those it has in the meantime, and would then have none.
+ */
+const openRetryMillis = 250
+const longestOpenRetryMillis = 8_000
 /** How long an account whose credentials were refused fails at once, rather than trying them again (I4). */
 const refusedMillis = 60_000
 /** A connect that is tried again this soon is worth waiting for. */
@@ -30,6 +34,8 @@ const soonMillis = 1_000
 export class Pace {
   readonly #options: PaceOptions
   readonly #cooldown: Cooldown
+  /** Failures to open one more connection, since one was opened. */
+  #openFailures = 0
   #refusal: { readonly reason: AuthenticationFailed; readonly until: number } | undefined
 
   constructor(options: PaceOptions) {
@@ -55,6 +61,7 @@ export class Pace {
 
   opened(): void {
     this.#refusal = undefined
+    this.#openFailures = 0
     this.#obey(this.#cooldown.opened())
   }
 
@@ -79,12 +86,13 @@ export class Pace {
       hostLimits.refused(host, at)
     }
     const alone = this.#live === 0
+    const pause = Math.min(longestOpenRetryMillis, openRetryMillis * 2 ** this.#openFailures++)
     const soon = reason._tag === "ConnectionRefusedByLimit" && connectAt > at && connectAt - at < soonMillis
     return {
       _tag: "OpenFailed",
       connection,
       failWaiting: reason._tag === "AuthenticationFailed" || (alone && !soon),
-      retryAt: Math.max(connectAt, alone ? 0 : at + openRetryMillis)
+      retryAt: Math.max(connectAt, alone ? 0 : at + pause)
     }
   }
 

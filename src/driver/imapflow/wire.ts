@@ -10,6 +10,9 @@ import type { Trust } from "../../domain/AccountConfig.ts"
 import type { ConnectionFailed } from "../../domain/MailError.ts"
 import type { ImapTransport, ImapTransportConnectOptions, ImapTransportOptions, ImapTransportSocket } from "./client.ts"
 
+/** How long a closing socket waits for the server to close its side, so that the server does not count it any more. */
+const lingerMillis = 250
+
 /** One TCP connection, with or without TLS on it. */
 export class Wire {
   /** How far the way to the first octet of the server has come. */
@@ -58,6 +61,7 @@ export class Wire {
 
   #watch(socket: net.Socket): void {
     this.#socket = socket
+    parting(socket)
     socket.on("error", () => {})
     socket.on("close", () => this.#gone())
   }
@@ -65,6 +69,29 @@ export class Wire {
   #gone(): void {
     this.#isGone = true
     Deferred.doneUnsafe(this.closed, Effect.void)
+  }
+}
+
+/**
+ * Makes `destroy` wait until the server has closed too, for a short time: a connection opened in its place would be one
+ * too many for as long as the server has not noticed. What is not written yet is not written any more.
+ */
+const parting = (socket: net.Socket): void => {
+  const destroy = socket.destroy.bind(socket)
+  let isParting = false
+  socket.destroy = (error?: Error) => {
+    if (isParting && error === undefined) return socket
+    if (error !== undefined || socket.connecting || socket.writableLength > 0 || socket.readableEnded) {
+      return destroy(error)
+    }
+    isParting = true
+    const timer = setTimeout(destroy, lingerMillis)
+    socket.once("close", () => clearTimeout(timer))
+    socket.on("end", () => destroy())
+    socket.removeAllListeners("data")
+    socket.end()
+    socket.resume()
+    return socket
   }
 }
 

@@ -1,0 +1,92 @@
+/** The proof of the governor's promises on `MailServer`, which counts, drops, stalls and refuses. */
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Redacted } from "effect"
+import { AccountConfig, Endpoint, Password } from "../../src/index.ts"
+import { type FaultAction, Faults, type FaultStep, MailServer, type MailServerShape } from "../../src/testing/index.ts"
+import { proof, type ProofServer } from "../proof/governor.ts"
+import type { Found } from "../proof/Ledger.ts"
+import type { Dice } from "../proof/random.ts"
+
+/** Strikes each step with the same small chance, whatever it is. */
+class RandomFaults extends Faults {
+  die: Dice | undefined
+
+  override take(step: FaultStep): FaultAction | undefined {
+    const { die } = this
+    if (die === undefined || !die.chance(1.2)) return undefined
+    const kind = die.below(100)
+    if (kind < 40) return { _tag: "Drop", when: "after" }
+    if (kind < 65) return { _tag: "Drop", when: "before" }
+    if (kind < 68) return { _tag: "Stall" }
+    if (kind < 82) return { _tag: "Delay", duration: Duration.millis(die.below(40)) }
+    if (kind < 87) return { _tag: "Corrupt" }
+    if (kind < 93 || step.at === "connect") return { _tag: "Refuse", status: "BYE", text: "Goodbye" }
+    if (kind < 98) return { _tag: "Refuse", status: "NO", code: "INUSE", text: "Somebody else is at it" }
+    return { _tag: "Refuse", status: "NO", text: "Request is throttled. Suggested Backoff Time: 150 milliseconds" }
+  }
+}
+
+const proofServer = (server: MailServerShape, faults: RandomFaults): ProofServer => ({
+  config: new AccountConfig({
+    name: "ann",
+    imap: new Endpoint({ host: server.host, port: server.imapPort, security: "none" }),
+    credentials: Password.make({ user: "ann", password: Redacted.make("secret") })
+  }),
+  connections: Effect.sync(() => server.connections().length),
+  peak: (effect) =>
+    Effect.map(effect, (value) => ({ value, peak: Math.max(server.peak({ protocol: "imap" }), server.peak()) })),
+  misbehave: (die) =>
+    Effect.gen(function*() {
+      faults.die = die
+      for (;;) {
+        yield* Effect.sleep(100 + die.below(400))
+        if (die.chance(50)) server.dropAll()
+        else server.kick("ann")
+      }
+    }),
+  behave: Effect.sync(() => {
+    faults.die = undefined
+  }),
+  contents: Effect.sync(() => {
+    const contents = new Map<string, Array<Found>>()
+    for (const { messages, path } of server.store.user("ann")?.mailboxes ?? []) {
+      for (const { flags, source } of messages) {
+        const subject = /^Subject: (.*)\r$/m.exec(Buffer.from(source).toString())?.[1] ?? "?"
+        contents.set(subject, [...contents.get(subject) ?? [], { mailbox: path, flags }])
+      }
+    }
+    return contents
+  })
+})
+
+/** Sockets and timers of the process, once closed ones have had a turn of the loop to go. */
+const resources = Effect.promise(() => new Promise((resolve) => setImmediate(resolve))).pipe(
+  Effect.repeat({ times: 3 }),
+  Effect.map(() => {
+    const kinds = process.getActiveResourcesInfo()
+    const count = (kind: string) => kinds.filter((other) => other === kind).length
+    return { sockets: count("TCPSocketWrap"), servers: count("TCPServerWrap"), timers: count("Timeout") }
+  })
+)
+
+describe("a crowd on an account", () => {
+  // thousands of commands, dozens of reconnects and stalls: seconds, where a test of one thing takes milliseconds
+  it.live.each([1, 2, 4])(
+    "keeps to a cap of %d, ends every operation, and tells the truth about each message",
+    (cap) =>
+      Effect.gen(function*() {
+        const before = yield* resources
+        const tally = yield* Effect.scoped(Effect.gen(function*() {
+          const faults = new RandomFaults()
+          const server = yield* MailServer.make({ users: [{ name: "ann", password: "secret" }], faults })
+          return yield* proof(proofServer(server, faults), cap)
+        }))
+        assert.isAbove(tally.endings.get("done") ?? 0, 1_500)
+        const after = yield* resources
+        assert.deepStrictEqual({ ...after, timers: 0 }, { ...before, timers: 0 })
+        // the runner's own timer may have gone meanwhile
+        assert.isAtMost(after.timers, before.timers)
+      }),
+    60_000
+  )
+})
