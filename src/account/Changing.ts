@@ -50,7 +50,7 @@ export const make = (operations: Operations, mailboxes: Mailboxes) => {
       toChange(options),
       (change) =>
         inChunks(set, (chunk) =>
-          retrying("always")(inMailbox(set, (connection) =>
+          retrying("change")(inMailbox(set, (connection) =>
             Effect.andThen(connection.store(chunk.toRange(), change), present(connection, chunk)))))
     )
 
@@ -61,8 +61,10 @@ export const make = (operations: Operations, mailboxes: Mailboxes) => {
 
   const copyChunk = (set: MessageSet, to: string): Effect.Effect<Transferred, Reason> =>
     retrying("unwritten")(Effect.gen(function*() {
-      const before = yield* onConnection((connection) => mailboxes.statusOn(connection, to))
-      const originals = yield* inMailbox(set, (connection) => connection.fetch(set.toRange(), { envelope: true }))
+      const before = yield* asking(onConnection((connection) => mailboxes.statusOn(connection, to)))
+      const originals = yield* asking(
+        inMailbox(set, (connection) => connection.fetch(set.toRange(), { envelope: true }))
+      )
       const messages = set.with(originals.map(({ uid }) => uid))
       if (messages.isEmpty) return { messages, at: Option.some(messages) }
       const at = yield* inMailbox(set, (connection) => connection.copy(messages.toRange(), to)).pipe(
@@ -89,7 +91,7 @@ export const make = (operations: Operations, mailboxes: Mailboxes) => {
   const moveChunk = (set: MessageSet, to: string): Effect.Effect<Transferred, Reason> =>
     Effect.suspend(() => {
       let begun: MessageSet | undefined
-      return retrying("always")(inMailbox(set, (connection) =>
+      return retrying("change")(inMailbox(set, (connection) =>
         Effect.gen(function*() {
           const here = yield* present(connection, set)
           const messages = begun ?? here
@@ -135,7 +137,7 @@ export const make = (operations: Operations, mailboxes: Mailboxes) => {
     inChunks(set, (chunk) =>
       Effect.suspend(() => {
         let removing = chunk.with([])
-        return retrying("always")(inMailbox(set, (connection) =>
+        return retrying("change")(inMailbox(set, (connection) =>
           Effect.gen(function*() {
             const here = yield* present(connection, chunk)
             if (removing.isEmpty && here.isEmpty) return here
@@ -158,7 +160,7 @@ export const make = (operations: Operations, mailboxes: Mailboxes) => {
       retrying("unwritten")(Effect.gen(function*() {
         const before = messageId === undefined
           ? undefined
-          : yield* onConnection((connection) => mailboxes.statusOn(connection, mailbox))
+          : yield* asking(onConnection((connection) => mailboxes.statusOn(connection, mailbox)))
         return yield* onConnection(
           (connection) => connection.append(mailbox, source, options),
           { octets: source.length }
@@ -180,8 +182,8 @@ export const make = (operations: Operations, mailboxes: Mailboxes) => {
     )
 
   /**
-   * After a command whose answer was lost: all of these messages are in the mailbox now (it took place), none is (it did
-   * not: the reason, as unwritten, may be retried), or it cannot be told.
+   * After a command whose answer was lost: all of these messages are in the mailbox now, so it took place; otherwise it
+   * cannot be told. That none is there yet proves nothing: a server may still be at it after the connection has gone.
    */
   const verify = (looked: {
     readonly mailbox: string
@@ -211,11 +213,9 @@ export const make = (operations: Operations, mailboxes: Mailboxes) => {
       ),
       Effect.flatMap((uids) => {
         const found = uids.filter((uid) => uid !== undefined)
-        if (found.length === looked.messageIds.length) {
-          return Effect.succeedSome(MessageSet.of(looked.mailbox, looked.uidValidity, found))
-        }
-        const tellable = looked.messageIds.every((messageId) => messageId !== undefined)
-        return Effect.fail(found.length === 0 && tellable ? unwritten(looked.reason) : unknown(looked.reason))
+        return found.length === looked.messageIds.length
+          ? Effect.succeedSome(MessageSet.of(looked.mailbox, looked.uidValidity, found))
+          : Effect.fail(unknown(looked.reason))
       })
     )
 
@@ -294,6 +294,9 @@ const joined = (parts: ReadonlyArray<Option.Option<MessageSet>>): Option.Option<
 
 /** The command may have reached the server, and its answer did not reach us. */
 const mayHaveTakenPlace = (reason: Reason): boolean => "written" in reason && reason.written
+
+/** A question in the course of a change: where it fails nothing has been done, and all of it may be tried again. */
+const asking = <A>(question: Effect.Effect<A, Reason>): Effect.Effect<A, Reason> => Effect.mapError(question, unwritten)
 
 const unknown = (reason: Reason): OutcomeUnknown => new OutcomeUnknown({ detail: reason.message })
 

@@ -17,7 +17,7 @@ export const make = Effect.fnUntraced(function*(operations: Operations) {
 
   const simple = <A>(work: (connection: ImapConnection) => Effect.Effect<A, Reason>) => always(onConnection(work))
   const changing = <A>(work: (connection: ImapConnection) => Effect.Effect<A, Reason>) =>
-    Effect.tap(simple(work), () => Ref.set(known, undefined))
+    Effect.tap(retrying("change")(onConnection(work)), () => Ref.set(known, undefined))
 
   const list = (options?: ListOptions): Effect.Effect<ReadonlyArray<Mailbox>, Reason> =>
     Effect.tap(

@@ -86,6 +86,7 @@ const shareLimit = 100
 const selects = 6
 const selectsMillis = 10_000
 const lingerMillis = 200
+const pressedMillis = 5_000
 
 /** Opens nothing yet: connections are opened when they are first needed, and close with the scope. */
 export const make = Effect.fnUntraced(function*(
@@ -106,6 +107,7 @@ export const make = Effect.fnUntraced(function*(
     shareLimit,
     selects,
     selectsMillis,
+    pressedMillis,
     lingerMillis
   }
 

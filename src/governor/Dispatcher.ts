@@ -56,6 +56,8 @@ export type Event =
   | { readonly _tag: "Closed"; readonly connection: number }
   | { readonly _tag: "Cooled"; readonly until: number }
   | { readonly _tag: "CapChanged"; readonly cap: number }
+  /** Whether other accounts wait for a place that a connection of this one takes up. */
+  | { readonly _tag: "Pressed"; readonly pressed: boolean }
   | { readonly _tag: "Watched"; readonly mailbox: string }
   | { readonly _tag: "Unwatched"; readonly mailbox: string }
   | { readonly _tag: "ShutDown" }
@@ -88,6 +90,8 @@ export interface DispatcherOptions extends FairQueueOptions {
   /** After so many SELECTs within `selectsMillis` another connection is opened, if the cap allows: it costs about as much. */
   readonly selects: number
   readonly selectsMillis: number
+  /** How long an account may keep its only connection at work or in IDLE while other accounts wait for its place. */
+  readonly pressedMillis: number
   /** How long a connection stays ready after its work before it goes into IDLE. */
   readonly lingerMillis: number
 }
@@ -102,7 +106,9 @@ interface Connection {
   readonly id: number
   state: ConnectionState
   affinity: string | undefined
+  /** When it entered its state. */
   since: number
+  readonly openedAt: number
 }
 
 export class Dispatcher {
@@ -122,6 +128,7 @@ export class Dispatcher {
   #failedOpenings = 0
   /** When connections lately left one mailbox for another: the last `selects` times. */
   #selects: Array<number> = []
+  #pressed = false
   #shutDown = false
 
   constructor(options: DispatcherOptions) {
@@ -163,6 +170,9 @@ export class Dispatcher {
       case "CapChanged":
         this.#cap = event.cap
         return
+      case "Pressed":
+        this.#pressed = event.pressed
+        return
       case "Watched":
         this.#watched.set(event.mailbox, (this.#watched.get(event.mailbox) ?? 0) + 1)
         return
@@ -185,6 +195,7 @@ export class Dispatcher {
     if (this.#shutDown) return actions
     this.#failOverdue(now, actions)
     this.#closeSurplus(now, actions)
+    this.#makeRoom(now, actions)
     if (now >= this.#cooledUntil) {
       this.#assign(now, actions)
       this.#rest(now, actions)
@@ -207,8 +218,10 @@ export class Dispatcher {
       if (watching && this.#spareAfter > now) times.push(this.#spareAfter)
     }
     const linger = watching && this.#cooledUntil <= now ? this.#linger : Infinity
-    for (const { since, state } of this.#connections.values()) {
+    for (const { openedAt, since, state } of this.#connections.values()) {
       if (state === "idle") times.push(since + Math.min(linger, this.#options.idleTimeToLiveMillis))
+      const mayGoAt = openedAt + this.#options.pressedMillis
+      if (this.#pressed && state === "resting" && mayGoAt > now) times.push(mayGoAt)
     }
     const at = Math.min(...times)
     return at === Infinity ? undefined : at
@@ -304,6 +317,19 @@ export class Dispatcher {
       if (connection === undefined) return
       this.#close(connection, now, actions)
     }
+  }
+
+  /** Lets one connection go that is not needed, is one of several, or has had its time; the next when it has closed. */
+  #makeRoom(now: number, actions: Array<Action>): void {
+    const { busy, closing, idle, resting } = this.connections
+    if (!this.#pressed || closing > 0) return
+    const isOnly = busy + idle + resting === 1
+    const spare = freest(
+      this.#free().filter(({ openedAt, state }) =>
+        !isOnly || (state === "idle" && this.#waiting.size === 0) || now - openedAt >= this.#options.pressedMillis
+      )
+    )
+    if (spare !== undefined) this.#close(spare, now, actions)
   }
 
   #assign(now: number, actions: Array<Action>): void {
@@ -405,7 +431,7 @@ export class Dispatcher {
     }
     this.#selects = []
     const id = this.#nextConnection++
-    this.#connections.set(id, { id, state: "opening", affinity: undefined, since: now })
+    this.#connections.set(id, { id, state: "opening", affinity: undefined, since: now, openedAt: now })
     actions.push({ _tag: "Open", connection: id })
   }
 

@@ -20,7 +20,7 @@ import {
   type Event,
   type Request
 } from "./Dispatcher.ts"
-import { HostLimits } from "./HostLimits.ts"
+import { HostLimits, type Tenant } from "./HostLimits.ts"
 import { failureOf, Pace } from "./Pace.ts"
 import type { Protocol, Telemetry } from "./Telemetry.ts"
 
@@ -127,6 +127,9 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
   const fibers = yield* FiberMap.make<number>()
   const setAlarm = yield* Alarm.make(due.open)
 
+  const tenant: Tenant = { host, asked: () => due.openUnsafe() }
+  yield* hostLimits.join(tenant)
+
   const report = (event: Event) => (dispatcher.apply(event, now()), due.open)
 
   // --- carrying out
@@ -136,7 +139,7 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
       {
         ...options.connecting,
         open: Effect.andThen(
-          hostLimits.take(host),
+          hostLimits.take(tenant),
           Effect.withSpan(options.connecting.open, "mail.connect", { attributes: { "mail.protocol": protocol, host } })
         )
       },
@@ -234,6 +237,7 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
   const plan = Effect.fnUntraced(function*() {
     due.closeUnsafe()
     pace.tick()
+    dispatcher.apply({ _tag: "Pressed", pressed: hostLimits.isShort(tenant) }, now())
     for (const action of dispatcher.plan(now())) {
       const effect = carryOut(action)
       if (effect !== undefined) yield* effect

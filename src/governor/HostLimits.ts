@@ -14,8 +14,15 @@ export interface HostLimitsOptions {
   readonly connections?: number | undefined
 }
 
-interface Waiter {
+/** An account's governor, as far as it shares places with others. */
+export interface Tenant {
   readonly host: string
+  /** Called whenever somebody else begins to wait for a place that a connection to this host takes up. */
+  readonly asked: () => void
+}
+
+interface Waiter {
+  readonly tenant: Tenant
   readonly granted: Latch.Latch
   isGranted: boolean
 }
@@ -34,7 +41,7 @@ export class HostLimits {
   readonly #perProcess: number
   readonly #used = new Map<string, number>()
   readonly #holds = new Map<string, Hold>()
-  readonly #owners = new Set<{ readonly host: string; readonly asked: () => void }>()
+  readonly #tenants = new Set<Tenant>()
   #waiters: Array<Waiter> = []
   #total = 0
 
@@ -44,13 +51,14 @@ export class HostLimits {
   }
 
   /** A place for one connection, in order of arrival, until the scope closes. Waits also while logins to the host rest. */
-  take(host: string): Effect.Effect<void, never, Scope.Scope> {
+  take(tenant: Tenant): Effect.Effect<void, never, Scope.Scope> {
+    const { host } = tenant
     return Effect.acquireRelease(
       Effect.suspend(() => {
-        const waiter: Waiter = { host, granted: Latch.makeUnsafe(false), isGranted: false }
+        const waiter: Waiter = { tenant, granted: Latch.makeUnsafe(false), isGranted: false }
         this.#waiters.push(waiter)
         this.#grant()
-        if (!waiter.isGranted) this.#ask(host)
+        if (!waiter.isGranted) this.#ask(tenant)
         return waiter.granted.await.pipe(
           Effect.onInterrupt(() => Effect.sync(() => this.#leave(waiter)))
         )
@@ -65,20 +73,17 @@ export class HostLimits {
     this.#holds.set(host, Cooldown.authenticationHold(this.#holds.get(host) ?? Cooldown.free, now))
   }
 
-  /** Somebody waits for a place that a connection to this host takes up. */
-  isShort(host: string): boolean {
-    return this.#waiters.some((waiter) => waiter.host === host || this.#total >= this.#perProcess)
+  /** Somebody else waits for a place that a connection of this tenant takes up. */
+  isShort(tenant: Tenant): boolean {
+    const all = this.#total >= this.#perProcess
+    return this.#waiters.some((waiter) => waiter.tenant !== tenant && (all || waiter.tenant.host === tenant.host))
   }
 
-  /** Calls `asked` whenever somebody begins to wait for a place that a connection to this host takes up. */
-  owner(host: string, asked: () => void): Effect.Effect<void, never, Scope.Scope> {
+  /** Asks this tenant, too, to let connections go where places are short, while the scope is open. */
+  join(tenant: Tenant): Effect.Effect<void, never, Scope.Scope> {
     return Effect.asVoid(Effect.acquireRelease(
-      Effect.sync(() => {
-        const owner = { host, asked }
-        this.#owners.add(owner)
-        return owner
-      }),
-      (owner) => Effect.sync(() => this.#owners.delete(owner))
+      Effect.sync(() => this.#tenants.add(tenant)),
+      () => Effect.sync(() => this.#tenants.delete(tenant))
     ))
   }
 
@@ -91,9 +96,10 @@ export class HostLimits {
 
   #grant(): void {
     this.#waiters = this.#waiters.filter((waiter) => {
-      const used = this.#used.get(waiter.host) ?? 0
+      const { host } = waiter.tenant
+      const used = this.#used.get(host) ?? 0
       if (used >= this.#perHost || this.#total >= this.#perProcess) return true
-      this.#used.set(waiter.host, used + 1)
+      this.#used.set(host, used + 1)
       this.#total++
       waiter.isGranted = true
       waiter.granted.openUnsafe()
@@ -101,13 +107,15 @@ export class HostLimits {
     })
   }
 
-  #ask(host: string): void {
+  #ask(asking: Tenant): void {
     const all = this.#total >= this.#perProcess
-    for (const owner of this.#owners) if (all || owner.host === host) owner.asked()
+    for (const tenant of this.#tenants) {
+      if (tenant !== asking && (all || tenant.host === asking.host)) tenant.asked()
+    }
   }
 
   #leave(waiter: Waiter): void {
-    if (waiter.isGranted) this.#release(waiter.host)
+    if (waiter.isGranted) this.#release(waiter.tenant.host)
     else this.#waiters = this.#waiters.filter((other) => other !== waiter)
   }
 

@@ -12,11 +12,13 @@ export type RetryPolicy = Schedule.Schedule<unknown, Reason>
 /**
  * How an operation may be repeated.
  *
- * - `always`: doing it twice is doing it once: reads, flag changes, subscribe, move by UID.
+ * - `always`: it changes nothing: reads.
+ * - `change`: doing it twice is doing it once: flag changes, subscribe, move by UID. Once an attempt may have been done,
+ *   a failure says so, whatever later attempts failed with.
  * - `unwritten`: only while the command certainly was not written, or the server has answered no: copy, append.
  * - `send`: the connection knows the fate of a message, and every reason but `OutcomeUnknown` means "not accepted".
  */
-export type Safety = "always" | "unwritten" | "send"
+export type Safety = "always" | "change" | "unwritten" | "send"
 
 /** What `RetryPolicy.make` takes. Fields left out have the value in `RetryPolicy.defaults`. */
 export interface RetryOptions {
@@ -114,8 +116,26 @@ const retrying = (policy: RetryPolicy, safety: Safety, onRetry?: (retry: Retry) 
   const schedule = onRetry === undefined ? guarded : guarded.pipe(
     Schedule.tap(({ attempt, duration, input }) => onRetry({ reason: input, attempt, delay: duration }))
   )
-  return <A, E extends Reason, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => Effect.retry(self, schedule)
+  return <A, E extends Reason, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    safety === "change"
+      ? Effect.suspend(() => {
+        let doubt: E | undefined
+        return self.pipe(
+          Effect.tapError((reason) =>
+            Effect.sync(() => {
+              if (mayHaveBeenDone(reason)) doubt = reason
+            })
+          ),
+          Effect.retry(schedule),
+          Effect.mapError((reason) => mayHaveBeenDone(reason) ? reason : doubt ?? reason)
+        )
+      })
+      : Effect.retry(self, schedule)
 }
+
+/** The command may have reached the server, and its answer did not reach us. */
+const mayHaveBeenDone = (reason: Reason): boolean =>
+  reason._tag === "OutcomeUnknown" || ("written" in reason && reason.written)
 
 /** Retry policies, and the guard that holds for all of them. `none` never repeats. */
 export const RetryPolicy = {

@@ -12,6 +12,7 @@ const defaults: DispatcherOptions = {
   shareLimit: 10,
   selects: 3,
   selectsMillis: 10_000,
+  pressedMillis: 5_000,
   lingerMillis: 200
 }
 

@@ -26,6 +26,8 @@ type Happening =
   | { readonly _tag: "Hear"; readonly pick: number }
   | { readonly _tag: "Cap"; readonly cap: number }
   | { readonly _tag: "Cool"; readonly millis: number }
+  /** Other accounts wait for a place, or do not any more. */
+  | { readonly _tag: "Press"; readonly pressed: boolean }
   | { readonly _tag: "Watch"; readonly mailbox: number }
   | { readonly _tag: "Unwatch"; readonly mailbox: number }
   /** Time passes, with all that is due on the way. */
@@ -83,6 +85,7 @@ export const makeHistory = (seed: number): History => {
     shareLimit: oneOf(1, 4, 20),
     selects: oneOf(2, 5),
     selectsMillis: oneOf(20, 500),
+    pressedMillis: oneOf(0, 30, 1_000),
     lingerMillis: oneOf(0, 10, 200),
     weightOf
   }
@@ -103,7 +106,8 @@ export const makeHistory = (seed: number): History => {
         size: 1 + random(3)
       })
     } else if (chance < (crowd ? 95 : 65)) happenings.push({ _tag: "Pass", millis: oneOf(0, 1, 5, 20, 100) })
-    else if (chance < 72) happenings.push({ _tag: "Decide" })
+    else if (chance < 70) happenings.push({ _tag: "Decide" })
+    else if (chance < 72) happenings.push({ _tag: "Press", pressed: random(3) > 0 })
     else if (chance < 76) happenings.push({ _tag: "PassToWake" })
     else if (chance < 79) happenings.push({ _tag: "Withdraw", pick: random(1_000) })
     else if (chance < 83) happenings.push({ _tag: "Watch", mailbox: random(mailboxes.length) })
@@ -140,6 +144,9 @@ interface SimulatedConnection {
   requests: ReadonlyArray<SimulatedRequest>
   /** When it became idle, as far as the dispatcher has been told. */
   idleSince: number
+  readonly openedAt: number
+  /** It is closing, and has not said so. */
+  silent: boolean
   /** The server is gone, and nobody has noticed yet. */
   dead: boolean
   /** It was given work while it rested, and may still say that it heard something before. */
@@ -169,6 +176,7 @@ export class World {
   #now = 0
   #cap: number
   #cooledUntil = 0
+  #pressed = false
   #retryAt = 0
   #failedOpenings = 0
   #spareRetryAt = 0
@@ -224,6 +232,9 @@ export class World {
       case "Cap":
         this.#cap = happening.cap
         return this.#apply({ _tag: "CapChanged", cap: happening.cap })
+      case "Press":
+        this.#pressed = happening.pressed
+        return this.#apply({ _tag: "Pressed", pressed: happening.pressed })
       case "Cool": {
         const until = this.#now + happening.millis
         this.#cooledUntil = Math.max(this.#cooledUntil, until)
@@ -297,6 +308,7 @@ export class World {
       if (connection.requests.some(({ state }) => state !== "ended")) return
       this.#forget(connection)
       connection.state = "closing"
+      connection.silent = true
       this.#after(this.#random(10), connection, () => this.#closed(connection))
     }
   }
@@ -413,6 +425,8 @@ export class World {
           affinity: undefined,
           requests: [],
           idleSince: 0,
+          openedAt: this.#now,
+          silent: false,
           dead: false,
           leavingIdle: false
         }
@@ -448,6 +462,7 @@ export class World {
         if (connection === undefined || (connection.state !== "idle" && connection.state !== "resting")) {
           return this.#fail("only a connection without work is closed")
         }
+        this.#checkClose(connection)
         this.#forget(connection)
         connection.leavingIdle = connection.state === "resting"
         connection.state = "closing"
@@ -536,8 +551,22 @@ export class World {
     }
   }
 
+  /** A connection is closed because the cap was lowered, because it is not used, or, one at a time, for other accounts. */
+  #checkClose(connection: SimulatedConnection): void {
+    const { idleTimeToLiveMillis, pressedMillis } = this.#history.options
+    const open = [...this.#connections.values()].filter(({ silent, state }) => state !== "closing" || silent)
+    const expired = connection.state === "idle" && this.#now - connection.idleSince >= idleTimeToLiveMillis
+    if (open.length > this.#cap || expired) return
+    if (!this.#pressed) this.#fail("a connection is not closed without a reason")
+    const isNeeded = open.filter(({ state }) => state !== "opening").length === 1 &&
+      (this.#waiting().length > 0 || connection.state === "resting")
+    if (isNeeded && this.#now - connection.openedAt < pressedMillis) {
+      this.#fail("the only connection stays for its time, whoever else waits")
+    }
+  }
+
   #check(): void {
-    const { idleTimeToLiveMillis, maxWaitMillis } = this.#history.options
+    const { idleTimeToLiveMillis, maxWaitMillis, pressedMillis } = this.#history.options
     const waiting = this.#waiting()
     for (const { state } of this.#requests.values()) {
       if (state === "failing") this.#fail("what fails a request is told at once")
@@ -568,6 +597,14 @@ export class World {
     for (const { since } of waiting) {
       if (this.#now - since >= maxWaitMillis) this.#fail("nobody waits longer than maxWait")
     }
+    const mayBePressed = this.#pressed && counts.closing === 0
+    if (mayBePressed && counts.idle > 0 && (waiting.length === 0 || free + counts.busy > 1)) {
+      this.#fail("what is not needed is given up for other accounts")
+    }
+    const overstayed = [...this.#connections.values()].some((c) =>
+      (c.state === "idle" || c.state === "resting") && this.#now - c.openedAt >= pressedMillis
+    )
+    if (mayBePressed && overstayed) this.#fail("nobody keeps a place for ever that others wait for")
     if (waiting.length > 0 && this.#now >= this.#cooledUntil) {
       if (free > 0) this.#fail("nobody waits while a connection is free")
       const mayOpen = this.#connections.size < this.#cap && counts.opening === 0 && this.#now >= this.#retryAt
@@ -580,13 +617,17 @@ export class World {
     const wakes = (oldest === undefined || wakesBy(oldest.since + maxWaitMillis)) &&
       (oldest === undefined || (wakesBy(this.#cooledUntil) && wakesBy(this.#retryAt))) &&
       (this.#watched.size <= counts.resting || counts.busy > 0 || wakesBy(this.#cooledUntil)) &&
-      [...this.#connections.values()].every((c) => c.state !== "idle" || wakesBy(c.idleSince + idleTimeToLiveMillis))
+      [...this.#connections.values()].every((c) => c.state !== "idle" || wakesBy(c.idleSince + idleTimeToLiveMillis)) &&
+      [...this.#connections.values()].every((c) =>
+        !mayBePressed || c.state !== "resting" || wakesBy(c.openedAt + pressedMillis)
+      )
     if (!wakes) this.#fail("the timer rings when there is something to decide")
   }
 
   /** From here on openings succeed and nothing is dropped: everything must end, and all that is left is what is watched. */
   #settle(): void {
     this.#benign = true
+    if (this.#pressed) this.#happen({ _tag: "Press", pressed: false })
     const { idleTimeToLiveMillis, lingerMillis } = this.#history.options
     for (let steps = 0; this.#requests.size > 0; steps++) {
       const at = Math.min(this.#dispatcher.wakeAt(this.#now) ?? Infinity, ...this.#due.map((due) => due.at))

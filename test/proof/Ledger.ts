@@ -24,6 +24,8 @@ export class Letter {
   #possible: ReadonlySet<string> | undefined
   /** What was asked for when it came into doubt. */
   why = ""
+  /** What was asked for before, for the messages of failures. */
+  readonly history: Array<string> = []
 
   constructor(token: string, places: ReadonlyArray<Place>) {
     this.token = token
@@ -46,7 +48,9 @@ export class Letter {
     const is = written(actual)
     return possible.has(is)
       ? undefined
-      : `${this.token} is [${is}], and should be [${[...possible].join("] or [")}] ${this.why}`
+      : `${this.token} is [${is}], and should be [${[...possible].join("] or [")}] ${this.why} (${
+        this.history.join("; ")
+      })`
   }
 }
 

@@ -68,18 +68,22 @@ export const work = (crowd: Crowd, name: string): Effect.Effect<void> =>
         if (Exit.isSuccess(exit)) {
           count(Option.isSome(exit.value) ? "done" : "interrupted")
           if (Option.isNone(exit.value)) return doubt("interrupted")
-          for (const { after, letter } of done(exit.value.value)) letter.places = after
+          for (const { after, letter } of done(exit.value.value)) {
+            letter.places = after
+            letter.history.push(title)
+          }
           return
         }
         const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
         if (error === undefined) return yield* Effect.failCause(Cause.die(Cause.squash(exit.cause)))
         assert.strictEqual(error._tag, "MailError")
         count(isInDoubt(error.reason) ? `${error.reason._tag}?` : error.reason._tag)
+        for (const { letter } of doubts) letter.history.push(`${title}: ${error.reason._tag}`)
         if (isInDoubt(error.reason)) doubt(error.reason._tag)
       })
 
     const must = (condition: boolean, message: string) => {
-      if (!condition) throw new AssertionError({ message: `${name}: ${message}` })
+      if (!condition) throw new AssertionError({ message: `${name}: ${message}, with PROOF_SEED=${crowd.seed}` })
     }
     const certain = () => own.filter((letter) => letter.isCertain && letter.places.length > 0)
     /** Letters of one mailbox, each with its place there. */
@@ -132,7 +136,10 @@ export const work = (crowd: Crowd, name: string): Effect.Effect<void> =>
       const { letter: { token }, place: { flags, ref } } = it
       return run(`read ${token}`, account.message(ref), (message) => {
         must(message.subject === token, `${token} is itself, and not ${message.subject}`)
-        must(same(message.flags, flags), `${token} has ${[...flags].join()}, and not ${message.flags.join()}`)
+        must(
+          same(message.flags, flags),
+          `${token} has ${[...flags].join()}, and not ${message.flags.join()} (${it.letter.history.join("; ")})`
+        )
         return []
       })
     })
@@ -148,7 +155,12 @@ export const work = (crowd: Crowd, name: string): Effect.Effect<void> =>
           for (const { letter, place } of some) {
             const envelope = envelopes.find(({ ref }) => ref.uid === place.ref.uid)
             must(envelope?.subject === letter.token, `${letter.token} is itself`)
-            must(same(envelope?.flags ?? [], place.flags), `${letter.token} has its flags`)
+            must(
+              same(envelope?.flags ?? [], place.flags),
+              `${letter.token} has ${[...place.flags].join()}, and not ${envelope?.flags.join()} (${
+                letter.history.join("; ")
+              })`
+            )
           }
           return []
         }
