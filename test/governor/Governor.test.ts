@@ -111,6 +111,7 @@ const governed = Effect.fnUntraced(function*(
     shareLimit: 100,
     selects: 6,
     selectsMillis: 10_000,
+    pressedMillis: 5_000,
     lingerMillis: 200,
     telemetry: yield* Telemetry.make("test"),
     connecting: {
