@@ -13,6 +13,9 @@ export type { BatchOptions, EnvelopeOptions } from "./account/Reading.ts"
 export type { SendingOptions } from "./account/Sending.ts"
 /** Who is calling: `Agent.as("agent-1")(effect)`. */
 export { Agent } from "./domain/Agent.ts"
+/** What `MailAccount.stats` tells. */
+export type { AgentStats, GovernorStats } from "./governor/GovernorStats.ts"
+export type { RateUsage } from "./governor/RateLimit.ts"
 /** Caps on connections per host and per process, shared by all accounts below the layer. */
 export { HostLimits, type HostLimitsOptions } from "./governor/HostLimits.ts"
 /** When failed operations are repeated. */

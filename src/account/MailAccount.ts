@@ -24,7 +24,8 @@ import { MessageComposer } from "../driver/MessageComposer.ts"
 import { MessageParser } from "../driver/MessageParser.ts"
 import * as nodemailer from "../driver/nodemailer.ts"
 import type { SmtpDriver } from "../driver/SmtpDriver.ts"
-import type { GovernorStats } from "../governor/Governor.ts"
+import type { GovernorStats } from "../governor/GovernorStats.ts"
+import type { RateUsage } from "../governor/RateLimit.ts"
 import { RetryPolicy } from "../governor/RetryPolicy.ts"
 import { CurrentOperation } from "../governor/Telemetry.ts"
 import * as Changing from "./Changing.ts"
@@ -53,10 +54,14 @@ export interface AppendOptions {
   readonly internalDate?: Date | undefined
 }
 
-/** What the account has open and who waits, IMAP and SMTP apart. */
+/** What the account has open, who waits, and how much of its rate windows is used. */
 export interface AccountStats {
   readonly imap: GovernorStats
   readonly smtp: GovernorStats
+  /** Each rate window as it stands; those per agent once for each agent that used one lately. */
+  readonly rates: ReadonlyArray<RateUsage>
+  /** Operations that wait for a rate window. */
+  readonly waitingForRates: number
 }
 
 /**
@@ -144,6 +149,7 @@ export class MailAccount extends Context.Service<MailAccount, {
    */
   readonly send: (draft: Draft, options?: SendingOptions) => Effect.Effect<Receipt, MailError>
 
+  /** Connections by state, queues, agents, rate windows and cooldown, at this moment. Asks no server. */
   readonly stats: Effect.Effect<AccountStats>
 }>()("effect-mail/account/MailAccount") {
   /** An account with the library's own drivers. Nothing is opened until it is needed. */
@@ -291,7 +297,14 @@ const make = Effect.fnUntraced(function*(config: AccountConfig, options?: Accoun
     watch: (mailbox, options) => streaming("MailAccount.watch", watching.watch(mailbox, options), mailbox),
 
     send: operation("MailAccount.send", sending.send),
-    stats: Effect.sync(() => ({ imap: operations.imap.observe(), smtp: operations.smtp.observe() }))
+    stats: Effect.gen(function*() {
+      return {
+        imap: operations.imap.observe(),
+        smtp: operations.smtp.observe(),
+        rates: yield* operations.rates.usage,
+        waitingForRates: yield* operations.rates.waiting
+      }
+    })
   })
 })
 

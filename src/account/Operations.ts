@@ -40,6 +40,7 @@ export interface Operations {
   readonly config: AccountConfig
   readonly imap: Governor.Governor<ImapConnection>
   readonly smtp: Governor.Governor<SmtpConnection>
+  readonly rates: RateLimit
   /** Repeats as the account's policy says, where it is safe. */
   readonly retrying: (safety: Safety) => <A>(attempt: Effect.Effect<A, Reason>) => Effect.Effect<A, Reason>
   /** One attempt of IMAP work on any connection. */
@@ -108,7 +109,8 @@ export const make = Effect.fnUntraced(function*(
     selects,
     selectsMillis,
     pressedMillis,
-    lingerMillis
+    lingerMillis,
+    weightOf: (agent: string) => Object.hasOwn(limits.weights, agent) ? limits.weights[agent] ?? 1 : 1
   }
 
   const telemetry = yield* Telemetry.make(config.name)
@@ -178,7 +180,13 @@ export const make = Effect.fnUntraced(function*(
     Effect.contextWith((context: Context.Context<never>) => {
       const agent = Context.get(context, Agent.current)
       const caller = { agent, operation: Context.get(context, Telemetry.CurrentOperation) }
-      if (limits.rates.length === 0) return attempt(caller, Effect.void)
+      const counted = (begin: Effect.Effect<void>) =>
+        Effect.tap(attempt(caller, begin), (answer) =>
+          Effect.sync(() => {
+            if (costs.bytes !== undefined && costs.bytes > 0) telemetry.transferred("sent", costs.bytes)
+            if (octetsOf !== undefined) telemetry.transferred("received", octetsOf(answer))
+          }))
+      if (limits.rates.length === 0) return counted(Effect.void)
       return Effect.acquireUseRelease(
         Effect.tap(rates.admit({ agent, costs }), ({ waited }) =>
           waited === undefined ? Effect.void : Effect.sync(() =>
@@ -186,8 +194,8 @@ export const make = Effect.fnUntraced(function*(
           )),
         (permit) =>
           octetsOf === undefined
-            ? attempt(caller, permit.start)
-            : Effect.tap(attempt(caller, permit.start), (answer) => permit.charge(octetsOf(answer))),
+            ? counted(permit.start)
+            : Effect.tap(counted(permit.start), (answer) => permit.charge(octetsOf(answer))),
         (permit) => permit.refund
       )
     })
@@ -226,6 +234,7 @@ export const make = Effect.fnUntraced(function*(
     config,
     imap,
     smtp,
+    rates,
     retrying: (safety) =>
       RetryPolicy.retrying(
         policy,

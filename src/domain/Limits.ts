@@ -59,6 +59,8 @@ export class Limits extends Schema.Class<Limits>("effect-mail/Limits")({
   batchBytes: withDefault(Positive, defaults.batchBytes),
   /** Messages sent over one SMTP connection before it is replaced. */
   messagesPerConnection: withDefault(Positive, defaults.messagesPerConnection),
+  /** Turns in a row that an agent gets when others wait too, by its name; an agent that is not named gets one. */
+  weights: withDefault(Schema.Record(Schema.String, Positive), {}),
   /** Rate windows; all that apply are taken together or none. */
   rates: withDefault(Schema.Array(RateWindow), []),
   /** What happens when a window is used up: wait in order, or fail with `RateLimited`. */

@@ -12,14 +12,8 @@ import { AccountClosed, ConnectionLost, QueueFull, type Reason, TimedOut } from 
 import * as Alarm from "./Alarm.ts"
 import { Bells } from "./Bells.ts"
 import { type Connecting, type Governed, type Message, serve } from "./ConnectionActor.ts"
-import {
-  type Action,
-  type ConnectionState,
-  Dispatcher,
-  type DispatcherOptions,
-  type Event,
-  type Request
-} from "./Dispatcher.ts"
+import { type Action, Dispatcher, type DispatcherOptions, type Event, type Request } from "./Dispatcher.ts"
+import { AgentCounts, type GovernorStats } from "./GovernorStats.ts"
 import { HostLimits, type Tenant } from "./HostLimits.ts"
 import { failureOf, Pace } from "./Pace.ts"
 import type { Protocol, Telemetry } from "./Telemetry.ts"
@@ -41,22 +35,6 @@ export type SharedWork<C, P, A> = (
 export interface SharedRequestOptions extends RequestOptions {
   readonly key: string
   readonly size: number
-}
-
-/** The connections and the queue of one protocol. */
-export interface GovernorStats {
-  /** By state; they all count against the cap. */
-  readonly connections: Readonly<Record<ConnectionState, number>>
-  /** The most connections there ever were at once. */
-  readonly peak: number
-  /** Connections opened since the start. */
-  readonly opened: number
-  /** The cap in force: lower than the configured one for a while after the server refused a connection. */
-  readonly cap: number
-  readonly waiting: number
-  readonly waitingByAgent: ReadonlyMap<string, number>
-  /** Nothing is begun before this time, in milliseconds of the Clock, because the server asked to slow down. */
-  readonly cooledUntil: number
 }
 
 export interface Governor<C> {
@@ -118,6 +96,7 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
   const pendings = new Map<number, Pending<C>>()
   const actors = new Map<number, Actor<C>>()
   const bells = new Bells()
+  const agentCounts = new AgentCounts()
   const due = yield* Latch.make(false)
   let nextRequest = 1
   let peak = 0
@@ -272,6 +251,7 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
           fail: (cause) => void Deferred.doneUnsafe(reply, Exit.failCause(cause)),
           begun: () => {
             endSpan()
+            agentCounts.served(agent, now() - since)
             telemetry.waited(protocol, agent, operation, now() - since)
           },
           withdrawn: false,
@@ -387,6 +367,7 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
       cap: dispatcher.cap,
       waiting: dispatcher.waiting,
       waitingByAgent: dispatcher.waitingByAgent,
+      agents: agentCounts.stats(dispatcher.waitingByAgent),
       cooledUntil: dispatcher.cooledUntil
     })
   }

@@ -86,12 +86,14 @@ export class Pace {
       hostLimits.refused(host, at)
     }
     const alone = this.#live === 0
-    const pause = Math.min(longestOpenRetryMillis, openRetryMillis * 2 ** this.#openFailures++)
+    const pause = reason._tag === "AuthenticationFailed"
+      ? refusedMillis
+      : Math.min(longestOpenRetryMillis, openRetryMillis * 2 ** this.#openFailures++)
     const soon = reason._tag === "ConnectionRefusedByLimit" && connectAt > at && connectAt - at < soonMillis
     return {
       _tag: "OpenFailed",
       connection,
-      failWaiting: reason._tag === "AuthenticationFailed" || (alone && !soon),
+      failWaiting: alone && !soon,
       retryAt: Math.max(connectAt, alone ? 0 : at + pause)
     }
   }
