@@ -16,8 +16,6 @@ export { Agent } from "./domain/Agent.ts"
 /** What `MailAccount.stats` tells. */
 export type { AgentStats, GovernorStats } from "./governor/GovernorStats.ts"
 export type { RateUsage } from "./governor/RateLimit.ts"
-/** Caps on connections per host and per process, shared by all accounts below the layer. */
-export { HostLimits, type HostLimitsOptions } from "./governor/HostLimits.ts"
 /** When failed operations are repeated. */
 export { type RetryOptions, RetryPolicy } from "./governor/RetryPolicy.ts"
 
