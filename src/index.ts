@@ -60,6 +60,16 @@ export { MessageRef, type Messages, MessageSet, type Referring } from "./domain/
 export type { Fetched, FetchItems, FetchValues } from "./domain/Fetch.ts"
 /** A message at a glance: addresses, dates, flags, structure. */
 export { Address, BodyPart, Envelope, EnvelopeFields } from "./domain/Envelope.ts"
+/** What receiving servers found out about a message's origin (RFC 8601). */
+export { AuthenticationProperty, AuthenticationResult, AuthenticationResults } from "./domain/AuthenticationResults.ts"
+/** Invitations in a message. */
+export { CalendarPart } from "./domain/CalendarPart.ts"
+/** Bounces and other reports about a message that was sent (RFC 3464). */
+export { DeliveryAction, DeliveryStatus, RecipientStatus } from "./domain/DeliveryStatus.ts"
+/** How to leave a mailing list (RFC 2369, RFC 8058). */
+export { ListUnsubscribe, oneClickBody, UnsubscribeMail } from "./domain/ListUnsubscribe.ts"
+/** Conversations among messages. */
+export { Thread, type Threadable, type ThreadNode } from "./domain/Thread.ts"
 /** A message, read. */
 export { HeaderField, Message, ParsedMessage, ReceivedAttachment } from "./domain/Message.ts"
 /** Mailboxes, their counters, and quota. */
