@@ -17,6 +17,7 @@ import type { Message } from "../domain/Message.ts"
 import { type MessageRef, type Messages, MessageSet, toSets } from "../domain/MessageSet.ts"
 import { Query } from "../domain/Query.ts"
 import type { Receipt } from "../domain/Receipt.ts"
+import type { Thread } from "../domain/Thread.ts"
 import type { ImapDriver } from "../driver/ImapDriver.ts"
 import * as imapflow from "../driver/imapflow.ts"
 import * as mailparser from "../driver/mailparser.ts"
@@ -105,6 +106,11 @@ export class MailAccount extends Context.Service<MailAccount, {
     items: Items,
     options?: BatchOptions
   ) => Stream.Stream<Fetched<Items>, MailError>
+  /**
+   * The conversations among the messages, oldest first, by References and In-Reply-To, or as the server names them
+   * (Gmail, OBJECTID). All envelopes are held in memory at once. The server's own THREAD (RFC 5256) is not asked.
+   */
+  readonly threads: (messages: Query | Messages) => Effect.Effect<ReadonlyArray<Thread<Envelope>>, MailError>
   /** Messages, fetched and parsed. A malformed message is parsed as far as it goes; it never fails the stream. */
   readonly messages: (messages: Query | Messages, options?: BatchOptions) => Stream.Stream<Message, MailError>
   /** One message, fetched and parsed. Concurrent calls share a command. Fails with `MessageNotFound`, `MailboxChanged`. */
@@ -249,6 +255,7 @@ const make = Effect.fnUntraced(function*(config: AccountConfig, options?: Accoun
     search: operation("MailAccount.search", reading.search, (query) => query.mailbox),
     envelopes: (messages, options) =>
       streaming("MailAccount.envelopes", reading.envelopes(messages, options), mailboxOf(messages)),
+    threads: operation("MailAccount.threads", reading.threads, mailboxOf),
     fetch: (messages, items, options) =>
       streaming("MailAccount.fetch", reading.fetch(messages, items, options), mailboxOf(messages)),
     messages: (messages, options) =>

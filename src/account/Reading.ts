@@ -9,6 +9,8 @@ import { InvalidInput, MessageNotFound, type Reason } from "../domain/MailError.
 import { Message } from "../domain/Message.ts"
 import { type MessageRef, type Messages, MessageSet, toRange, toSets } from "../domain/MessageSet.ts"
 import { Query } from "../domain/Query.ts"
+import { Thread } from "../domain/Thread.ts"
+import { messageIds, readHeaderBlock } from "../driver/HeaderBlock.ts"
 import type { FetchedRow, ImapConnection } from "../driver/ImapDriver.ts"
 import type { MessageParser } from "../driver/MessageParser.ts"
 import { ChunkPlan } from "./ChunkPlan.ts"
@@ -26,6 +28,8 @@ export interface BatchOptions {
 export interface EnvelopeOptions extends BatchOptions {
   /** Also fetch the structure of the body. */
   readonly structure?: boolean | undefined
+  /** Also fetch what threads are made of: the References, and the server's own name of the thread where it has one. */
+  readonly references?: boolean | undefined
 }
 
 /** The octets of a page of `source` and `attachment`. */
@@ -152,10 +156,17 @@ export const make = (operations: Operations, parser: MessageParser["Service"]) =
   const envelopes = (messages: Query | Messages, options?: EnvelopeOptions): Stream.Stream<Envelope, Reason> =>
     batches(
       messages,
-      { ...envelopeItems, ...(options?.structure === true ? { structure: true } : {}) },
+      {
+        ...envelopeItems,
+        ...(options?.structure === true ? { structure: true } : {}),
+        ...(options?.references === true ? threadItems : {})
+      },
       options,
       toEnvelope
     )
+
+  const threads = (messages: Query | Messages): Effect.Effect<ReadonlyArray<Thread<Envelope>>, Reason> =>
+    Effect.map(Stream.runCollect(envelopes(messages, { references: true })), (found) => Thread.of(found))
 
   const messages = (wanted: Query | Messages, options?: BatchOptions): Stream.Stream<Message, Reason> =>
     batches(wanted, messageItems, options, (ref, row) => ({ ref, row })).pipe(
@@ -233,13 +244,15 @@ export const make = (operations: Operations, parser: MessageParser["Service"]) =
       )
     }))
 
-  return { search, resolve, fetch, envelopes, messages, message, source, attachment }
+  return { search, resolve, fetch, envelopes, threads, messages, message, source, attachment }
 }
 
 export type Reading = ReturnType<typeof make>
 
 const messageItems = { source: true, flags: true, internalDate: true } as const
 const envelopeItems = { envelope: true, flags: true, internalDate: true, size: true } as const
+
+const threadItems = { headers: ["References"], threadId: true } as const
 
 const notFound = ({ mailbox, uid }: { readonly mailbox: string; readonly uid: number }) =>
   new MessageNotFound({ mailbox, uids: [uid] })
@@ -262,16 +275,22 @@ const fetchTogether = (
 }
 
 const toEnvelope = (ref: MessageRef, row: FetchedRow): Envelope => {
-  const { envelope, flags, internalDate, size, structure } = row
+  const { envelope, flags, headers, internalDate, size, structure, threadId } = row
   return new Envelope({
     ...(envelope ?? noEnvelope),
     ref,
     flags: flags ?? [],
     size: size ?? 0,
     ...(internalDate === undefined ? {} : { internalDate }),
-    ...(structure === undefined ? {} : { structure })
+    ...(structure === undefined ? {} : { structure }),
+    ...(headers === undefined ? {} : { references: referencesIn(headers) }),
+    ...(threadId === undefined ? {} : { threadId })
   }, { disableChecks: true })
 }
+
+const referencesIn = ({ buffer, byteLength, byteOffset }: Uint8Array): ReadonlyArray<string> =>
+  readHeaderBlock(Buffer.from(buffer, byteOffset, byteLength)).fields
+    .filter(({ name }) => name.toLowerCase() === "references").flatMap(({ value }) => messageIds(value))
 
 const noEnvelope = { from: [], sender: [], replyTo: [], to: [], cc: [], bcc: [] }
 

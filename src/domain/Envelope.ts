@@ -51,12 +51,17 @@ export const BodyPart: Schema.Codec<BodyPart> = Schema.Struct({
   children: Schema.Array(Schema.suspend((): Schema.Codec<BodyPart> => BodyPart))
 })
 
-/** A message at a glance: what `envelopes` yields. `size` in octets (RFC822.SIZE), flags as the server writes them. */
+/**
+ * A message at a glance: what `envelopes` yields. `size` in octets (RFC822.SIZE), flags as the server writes them.
+ * `references` and `threadId` (Gmail, RFC 8474) where they were asked for and are there.
+ */
 export class Envelope extends Schema.Class<Envelope>("effect-mail/Envelope")({
   ref: MessageRef,
   ...EnvelopeFields.fields,
   flags: Schema.Array(Schema.String),
   internalDate: Schema.optionalKey(Schema.Date),
   size: Schema.Int,
-  structure: Schema.optionalKey(BodyPart)
+  structure: Schema.optionalKey(BodyPart),
+  references: Schema.optionalKey(Schema.Array(Schema.String)),
+  threadId: Schema.optionalKey(Schema.String)
 }) {}

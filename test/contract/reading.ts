@@ -349,6 +349,26 @@ export const reading = ({ test }: Suite): void => {
         assert.deepStrictEqual(again.map(({ ref }) => ref), [...archive, ...inbox])
       }))
 
+    test("finds the conversations among messages by what they answer", ({ open }) =>
+      Effect.gen(function*() {
+        const ann = yield* open("ann")
+        const at = (day: number, id: string, fields: Readonly<Record<string, string>> = {}) => ({
+          fields: { "Message-ID": `<${id}@x>`, Date: `0${day} Jan 2026 10:00:00 +0000`, Subject: id, ...fields }
+        })
+        const answers = yield* fileAll(ann, "Archive", [
+          at(3, "c", { References: "<a@x>\r\n <b@x>", "In-Reply-To": "<b@x>" }),
+          at(4, "d", { "In-Reply-To": "<a@x>" })
+        ])
+        const firsts = yield* fileAll(ann, "INBOX", [at(1, "a"), at(2, "other")])
+        const threads = yield* ann.threads([...answers, ...firsts])
+        assert.deepStrictEqual(threads.map(({ messages }) => messages.map(({ subject }) => subject)), [
+          ["a", "c", "d"],
+          ["other"]
+        ])
+        assert.deepStrictEqual(threads[0]?.messages[1]?.references, ["<a@x>", "<b@x>"])
+        assert.deepStrictEqual(yield* ann.threads([]), [])
+      }))
+
     test("reads nothing where nothing is named", ({ open }) =>
       Effect.gen(function*() {
         const ann = yield* open("ann")
