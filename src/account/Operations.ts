@@ -14,6 +14,7 @@ import * as Logins from "../governor/Logins.ts"
 import { type RateCosts, RateLimit } from "../governor/RateLimit.ts"
 import { RetryPolicy, type Safety } from "../governor/RetryPolicy.ts"
 import * as Telemetry from "../governor/Telemetry.ts"
+import * as Listening from "./Listening.ts"
 
 /** A mailbox to be selected; with `uidValidity` only as long as it is the same mailbox (I12). */
 export interface Place {
@@ -60,8 +61,8 @@ export interface Operations {
     shared: Shared<P, A>,
     work: Governor.SharedWork<ImapConnection, P, A>
   ) => Effect.Effect<A, Reason>
-  /** Notes that the connection has just been read up to date in a mailbox: what it hears from now on is news. */
-  readonly synchronised: (connection: ImapConnection, mailbox: string) => void
+  /** Notes that the selected mailbox has just been read up to date: what the connection hears from now on is news. */
+  readonly synchronised: (connection: ImapConnection) => void
   /** One attempt of SMTP work. */
   readonly onSubmission: <A, E>(
     costs: RateCosts,
@@ -114,9 +115,7 @@ export const make = Effect.fnUntraced(function*(
   }
 
   const telemetry = yield* Telemetry.make(config.name)
-  const synchronisations = new WeakMap<ImapConnection, { readonly mailbox: string; readonly heard: number }>()
-  const synchronised = (connection: ImapConnection, mailbox: string) =>
-    void synchronisations.set(connection, { mailbox, heard: connection.heard() })
+  const listening = Listening.make()
 
   const connectImap = (endpoint: Endpoint) =>
     Effect.map(
@@ -138,13 +137,7 @@ export const make = Effect.fnUntraced(function*(
         : connectImap(config.imap),
       affinityOf: (connection) => connection.selected()?.path,
       isSpent: () => false,
-      rest: Effect.fnUntraced(function*(connection, mailbox) {
-        yield* Effect.uninterruptible(connection.select(mailbox, { readOnly: false }))
-        const last = synchronisations.get(connection)
-        if (last?.mailbox === mailbox && last.heard === connection.heard()) return yield* connection.idle
-        // the connection did something else meanwhile, or heard something nobody has looked at: ring before listening
-        synchronised(connection, mailbox)
-      })
+      rest: listening.rest
     }
   })
 
@@ -248,7 +241,7 @@ export const make = Effect.fnUntraced(function*(
         { ...needs, affinity: place.mailbox }
       ),
     sharing,
-    synchronised,
+    synchronised: listening.synchronised,
     onSubmission: (costs, work) =>
       admitted(
         costs,

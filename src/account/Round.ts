@@ -13,17 +13,12 @@ import type { Reason } from "../domain/MailError.ts"
 import { Arrived, Changes, Expunged, FlagsChanged, type MailEvent, Reset } from "../domain/MailEvent.ts"
 import { MessageRef } from "../domain/MessageSet.ts"
 import { UidRanges } from "../domain/UidRanges.ts"
-import type { FlagsRow, ImapConnection, SelectedMailbox } from "../driver/ImapDriver.ts"
+import type { FlagsRow, ImapConnection, Resync, SelectedMailbox } from "../driver/ImapDriver.ts"
 
 export interface Round {
   readonly changes: Changes
   /** Something has happened since the point of synchronisation: look again before waiting. */
   readonly again: boolean
-}
-
-export interface RoundOptions {
-  /** Compare with all UIDs of the mailbox, where counting was not enough to agree. */
-  readonly thorough: boolean
 }
 
 /** What was read: messages that changed (or all), and messages that are gone. */
@@ -36,8 +31,7 @@ interface Reading {
 export const round = Effect.fnUntraced(function*(
   connection: ImapConnection,
   mailbox: string,
-  since: Cursor | undefined,
-  options: RoundOptions
+  since: Cursor | undefined
 ): Effect.fn.Return<Round, Reason> {
   const heard = connection.heard()
   const seen = since !== undefined && since.uidValidity !== 0
@@ -51,8 +45,8 @@ export const round = Effect.fnUntraced(function*(
   const past = seen && since.uidValidity === selected.uidValidity ? since : undefined
   const known = past === undefined ? UidRanges.empty : knownOf(past)
   const { gone, rows } = since === undefined
-    ? { rows: yield* everything(connection, selected, top === 0n), gone: UidRanges.empty }
-    : yield* read(connection, selected, past, known, options)
+    ? yield* baseline(connection, selected)
+    : yield* read(connection, selected, past, known)
 
   const ref = (uid: number) => new MessageRef({ mailbox, uidValidity: selected.uidValidity, uid })
   const flagsBefore = past === undefined || past.modseq > 0n ? undefined : flagsByUid(past)
@@ -98,35 +92,57 @@ export const round = Effect.fnUntraced(function*(
   }
 })
 
+/** What is there now. What comes while it is read is told next time. */
+const baseline = (
+  connection: ImapConnection,
+  selected: SelectedMailbox
+): Effect.Effect<Reading, Reason> =>
+  Effect.map(everything(connection, selected, selected.highestModseq === undefined), (rows) => ({
+    rows: selected.uidNext > 0 ? rows.filter(({ uid }) => uid < selected.uidNext) : rows,
+    gone: UidRanges.empty
+  }))
+
 /** What changed and what is gone since a cursor, by the best means that server and cursor allow. */
 const read = Effect.fnUntraced(function*(
   connection: ImapConnection,
   selected: SelectedMailbox,
   past: Cursor | undefined,
-  known: UidRanges,
-  options: RoundOptions
+  known: UidRanges
 ): Effect.fn.Return<Reading, Reason> {
   if (selected.exists === 0) return { rows: [], gone: known }
-  const byModseq = past !== undefined && past.modseq > 0n && (selected.highestModseq ?? 0n) > 0n
+  // Mod-sequences that go back are not those the cursor counts by: a server that was set back, or lost its index.
+  const byModseq = past !== undefined && past.modseq > 0n && (selected.highestModseq ?? 0n) >= past.modseq
   if (!byModseq) {
     const rows = yield* everything(connection, selected, true)
     return { rows, gone: known.without(UidRanges.from(rows.map(({ uid }) => uid))) }
   }
-  if (selected.resync !== undefined && !options.thorough) {
-    // a server may name messages that went long before (RFC 7162 3.2.10.1)
-    const gone = UidRanges.from(selected.resync.vanished.filter((uid) => known.has(uid)))
-    return { rows: inOrder(selected.resync.changed.filter(({ uid }) => !gone.has(uid))), gone }
-  }
   const heard = connection.heard()
-  const rows = toRows(yield* connection.fetch("1:*", { flags: true, modseq: true }, { changedSince: past.modseq }))
+  const { gone, rows } = selected.resync === undefined
+    ? {
+      rows: toRows(yield* connection.fetch("1:*", { flags: true, modseq: true }, { changedSince: past.modseq })),
+      gone: UidRanges.empty
+    }
+    : toReading(selected.resync, past, known)
   const fresh = rows.filter(({ uid }) => !known.has(uid)).length
   // every message of the server is known or new: equal counts mean equal sets
-  if (known.size + fresh === selected.exists && connection.heard() === heard && !options.thorough) {
-    return { rows, gone: UidRanges.empty }
-  }
+  const agrees = known.size - gone.size + fresh === selected.exists
+  if (agrees && connection.heard() === heard) return { rows, gone }
   const there = UidRanges.from(yield* connection.search({ _tag: "All" }))
   return { rows: rows.filter(({ uid }) => there.has(uid)), gone: known.without(there) }
 })
+
+/**
+ * A server may name messages that went long before (RFC 7162 3.2.10.1). What it had still to say of the mailbox before it
+ * was selected anew may stand in the same answer: a message twice, the later row counts, or one the cursor knows of.
+ */
+const toReading = ({ changed, vanished }: Resync, { modseq: since }: Cursor, known: UidRanges): Reading => {
+  const absent = UidRanges.from(vanished)
+  const rows = changed.filter(({ modseq = since + 1n, uid }) => modseq > since && !absent.has(uid))
+  return {
+    rows: inOrder(new Map(rows.map((row) => [row.uid, row])).values()),
+    gone: UidRanges.from(vanished.filter((uid) => known.has(uid)))
+  }
+}
 
 /** Every message, with its flags where they are what changes are seen by. */
 const everything = (connection: ImapConnection, { exists, highestModseq }: SelectedMailbox, flags: boolean) => {
@@ -149,7 +165,7 @@ const toRows = (
   >
 ): ReadonlyArray<FlagsRow> => rows.map(({ flags, modseq, uid }) => ({ uid, flags: flags ?? [], modseq }))
 
-const inOrder = (rows: ReadonlyArray<FlagsRow>) => [...rows].sort((a, b) => a.uid - b.uid)
+const inOrder = (rows: Iterable<FlagsRow>) => [...rows].sort((a, b) => a.uid - b.uid)
 
 /** \Recent belongs to a session, not to a message (RFC 3501 2.3.2). */
 const ownFlags = (flags: ReadonlyArray<string>) => flags.filter((flag) => flag !== "\\Recent").sort()
@@ -166,7 +182,8 @@ const flagsByUid = ({ known }: Cursor): Map<number, string> => {
 }
 
 const grouped = (flags: ReadonlyMap<number, string>): Record<string, string> => {
-  const groups: Record<string, Array<number>> = {}
-  for (const [uid, joined] of flags) (groups[joined] ??= []).push(uid)
-  return Object.fromEntries(Object.entries(groups).map(([joined, uids]) => [joined, UidRanges.from(uids).toString()]))
+  const groups = Map.groupBy(flags, ([, joined]) => joined)
+  return Object.fromEntries(
+    [...groups].map(([joined, entries]) => [joined, UidRanges.from(entries.map(([uid]) => uid)).toString()])
+  )
 }

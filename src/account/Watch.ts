@@ -3,12 +3,12 @@
  * something in IDLE, when the heartbeat is due, or when a connection has been lost. The rounds are requests like any
  * other; between them no connection is held, and an idle one listens.
  */
-import { Duration, Effect, Schedule, Stream } from "effect"
+import { Clock, Duration, Effect, Latch, Option, Schedule, type Scope, Stream } from "effect"
 import type { Cursor } from "../domain/Cursor.ts"
 import { InvalidInput, type Reason } from "../domain/MailError.ts"
 import type { Changes } from "../domain/MailEvent.ts"
 import type { Operations } from "./Operations.ts"
-import { round } from "./Round.ts"
+import { type Round, round } from "./Round.ts"
 
 export interface WatchOptions {
   /** Where to go on from. Without it, only what happens from now on is told. */
@@ -18,27 +18,63 @@ export interface WatchOptions {
    * hour (RFC 2177), and notices a connection that is dead without a word. Default: `defaultHeartbeat`.
    */
   readonly heartbeat?: Duration.Input | undefined
+  /**
+   * A look is taken this often while no connection listens on the mailbox: there are fewer connections than watched
+   * mailboxes, or they are all at work. Default: `defaultPoll`.
+   */
+  readonly poll?: Duration.Input | undefined
 }
 
 export const defaultHeartbeat = Duration.minutes(5)
+export const defaultPoll = Duration.seconds(30)
 
 /** Rounds in a row that may each ask for one more, before the bell is waited for. */
 const maxTurns = 3
 
 /** How a watch goes on after failures that pass. */
-const patience = Schedule.min([Schedule.exponential("1 second", 2), Schedule.spaced("1 minute")]).pipe(
+const patience = Schedule.min([Schedule.exponential("100 millis", 2), Schedule.spaced("1 minute")]).pipe(
   Schedule.jittered
 )
 
+/** One who watches a mailbox. */
+interface Watcher {
+  readonly mailbox: string
+  /** What it has been told. */
+  cursor: Cursor | undefined
+  /** Opens when another has seen more. */
+  readonly behind: Latch.Latch
+  /** Waits until it is time to look. */
+  readonly wait: Effect.Effect<void>
+}
+
 export const make = (operations: Operations) => {
   const { imap, onConnection, retrying, synchronised } = operations
+  const watchers = new Set<Watcher>()
 
-  const look = (mailbox: string, since: Cursor | undefined, thorough: boolean) =>
+  /** The server tells a connection once: whoever has seen it lets the others know. */
+  const seen = (cursor: Cursor, by: Watcher | undefined) => {
+    for (const watcher of watchers) {
+      const { behind, cursor: known, mailbox } = watcher
+      const isOther = watcher !== by && mailbox === cursor.mailbox
+      if (isOther && known !== undefined && isBehind(known, cursor)) behind.openUnsafe()
+    }
+  }
+
+  const look = (
+    mailbox: string,
+    since: Cursor | undefined,
+    isDone: (found: Round) => boolean,
+    by: Watcher | undefined = undefined
+  ) =>
     onConnection(
       (connection) =>
         Effect.tap(
-          round(connection, mailbox, since, { thorough }),
-          () => Effect.sync(() => synchronised(connection, mailbox))
+          round(connection, mailbox, since),
+          (found) =>
+            Effect.sync(() => {
+              if (isDone(found)) synchronised(connection)
+              seen(found.changes.cursor, by)
+            })
         ),
       { affinity: mailbox }
     )
@@ -46,42 +82,62 @@ export const make = (operations: Operations) => {
   const changes = (mailbox: string, since?: Cursor): Effect.Effect<Changes, Reason> =>
     Effect.flatMap(
       ofMailbox(mailbox, since),
-      () => Effect.map(retrying("always")(look(mailbox, since, false)), ({ changes }) => changes)
+      (name) => Effect.map(retrying("always")(look(name, since, () => false)), ({ changes }) => changes)
     )
 
   /** Rounds until there is something to tell, and nothing is known to be left. */
-  const next = Effect.fnUntraced(function*(
-    mailbox: string,
-    since: Cursor | undefined,
-    wait: Effect.Effect<void>,
-    first: boolean
-  ) {
-    let cursor = since
-    if (!first) yield* wait
+  const next = Effect.fnUntraced(function*(watcher: Watcher, first: boolean) {
+    const { behind, mailbox } = watcher
     for (let turn = 1;; turn++) {
-      const { again, changes } = yield* look(mailbox, cursor, turn === maxTurns).pipe(
+      behind.closeUnsafe()
+      const isDone = ({ again }: Round) => !again || turn >= maxTurns
+      const found = yield* look(mailbox, watcher.cursor, isDone, watcher).pipe(
         Effect.retry(Schedule.while(patience, ({ input }: { readonly input: Reason }) => mayPass(input)))
       )
-      if (first || changes.events.length > 0) return { changes, again }
-      cursor = changes.cursor
-      if (!again || turn >= maxTurns) {
-        yield* wait
+      watcher.cursor = found.changes.cursor
+      if (first || found.changes.events.length > 0) return found
+      if (!found.again || turn >= maxTurns) {
+        yield* watcher.wait
         turn = 0
       }
     }
   })
 
+  const watcherOf = Effect.fnUntraced(function*(
+    mailbox: string,
+    options: WatchOptions | undefined
+  ): Effect.fn.Return<Watcher, never, Scope.Scope> {
+    const { heard, isListening } = yield* imap.watch(mailbox)
+    const heartbeat = Duration.toMillis(Duration.fromInputUnsafe(options?.heartbeat ?? defaultHeartbeat))
+    const poll = Duration.toMillis(Duration.fromInputUnsafe(options?.poll ?? defaultPoll))
+    const behind = Latch.makeUnsafe(false)
+    const isRung = Effect.raceFirst(heard, behind.await)
+    const wait = Effect.gen(function*() {
+      const until = (yield* Clock.currentTimeMillis) + heartbeat
+      for (let left = heartbeat; left > 0; left = until - (yield* Clock.currentTimeMillis)) {
+        const rung = yield* Effect.timeoutOption(isRung, Math.min(left, poll))
+        if (Option.isSome(rung) || !isListening()) return
+      }
+    })
+    return yield* Effect.acquireRelease(
+      Effect.sync(() => {
+        const watcher: Watcher = { mailbox, cursor: options?.since, behind, wait }
+        watchers.add(watcher)
+        return watcher
+      }),
+      (watcher) => Effect.sync(() => watchers.delete(watcher))
+    )
+  })
+
   const watch = (mailbox: string, options?: WatchOptions): Stream.Stream<Changes, Reason> =>
     Stream.unwrap(Effect.gen(function*() {
-      yield* ofMailbox(mailbox, options?.since)
-      const bell = yield* imap.watch(mailbox)
-      const wait = Effect.asVoid(Effect.timeoutOption(bell, options?.heartbeat ?? defaultHeartbeat))
+      const watcher = yield* watcherOf(yield* ofMailbox(mailbox, options?.since), options)
       return Stream.unfold(
-        { cursor: options?.since, first: true, again: false },
-        ({ again, cursor, first }) =>
-          Effect.map(
-            next(mailbox, cursor, again ? Effect.void : wait, first),
-            (found) => [found.changes, { cursor: found.changes.cursor, first: false, again: found.again }] as const
+        { first: true, again: true },
+        ({ again, first }) =>
+          (again ? Effect.void : watcher.wait).pipe(
+            Effect.andThen(next(watcher, first)),
+            Effect.map(({ again, changes }) => [changes, { first: false, again }] as const)
           )
       )
     }))
@@ -91,10 +147,27 @@ export const make = (operations: Operations) => {
 
 export type Watch = ReturnType<typeof make>
 
-const ofMailbox = (mailbox: string, since: Cursor | undefined): Effect.Effect<void, InvalidInput> =>
-  since === undefined || since.mailbox === mailbox ? Effect.void : Effect.fail(
+/** The one name of the mailbox, if the cursor is of it. INBOX is the same in any case (RFC 9051 5.1). */
+const ofMailbox = (mailbox: string, since: Cursor | undefined): Effect.Effect<string, InvalidInput> => {
+  const name = canonical(mailbox)
+  return since === undefined || canonical(since.mailbox) === name ? Effect.succeed(name) : Effect.fail(
     new InvalidInput({ field: "since", problem: `the cursor is of mailbox "${since.mailbox}", not of "${mailbox}"` })
   )
+}
+
+const canonical = (mailbox: string) => /^inbox$/i.test(mailbox) ? "INBOX" : mailbox
+
+/** Whether there is more to know than `known`, if `seen` is what is there. */
+const isBehind = (known: Cursor, seen: Cursor): boolean => {
+  if (known.uidValidity !== seen.uidValidity) return true
+  if (known.modseq > 0n && seen.modseq > 0n) return known.modseq < seen.modseq
+  return known.uidNext !== seen.uidNext || !sameKnown(known, seen)
+}
+
+const sameKnown = ({ known: left }: Cursor, { known: right }: Cursor): boolean => {
+  const flags = Object.keys(left)
+  return flags.length === Object.keys(right).length && flags.every((joined) => left[joined] === right[joined])
+}
 
 /** Whether a watch outlives this reason: all that heals, and a queue that is full or slow at the moment. */
 const mayPass = (reason: Reason): boolean => reason.isRetryable || reason._tag === "TimedOut"

@@ -20,7 +20,7 @@ export class UidRanges {
     return UidRanges.parse(toRange([...new Set(uids)].sort((a, b) => a - b))) ?? UidRanges.empty
   }
 
-  /** Reads a sequence set of numbers; undefined for any other text. */
+  /** Reads a sequence set of UIDs, none of them "*"; undefined for any other text. */
   static parse(text: string): UidRanges | undefined {
     if (text === "") return UidRanges.empty
     const ranges: Array<Range> = []
@@ -29,6 +29,7 @@ export class UidRanges {
       if (match === null) return undefined
       const first = Number(match[1])
       const last = Number(match[2] ?? match[1])
+      if (!isUid(first) || !isUid(last)) return undefined
       ranges.push(first <= last ? [first, last] : [last, first])
     }
     return new UidRanges(normal(ranges))
@@ -80,6 +81,9 @@ export class UidRanges {
     return this.#ranges.map(([first, last]) => first === last ? `${first}` : `${first}:${last}`).join(",")
   }
 }
+
+/** RFC 9051 9, nz-number. */
+const isUid = (number: number) => number > 0 && number < 2 ** 32
 
 const normal = (ranges: ReadonlyArray<Range>): ReadonlyArray<Range> => {
   const sorted = [...ranges].sort(([a], [b]) => a - b)

@@ -1,6 +1,14 @@
 /** Who waits for something to happen in a mailbox: one bell for each watcher, rung together. */
 import { Effect, Latch } from "effect"
 
+/** What a watched mailbox is heard with. */
+export interface Ear {
+  /** Waits until something may have happened since the last time. */
+  readonly heard: Effect.Effect<void>
+  /** Whether a connection listens there now: until it stops to, nothing happens unheard. */
+  readonly isListening: () => boolean
+}
+
 export class Bells {
   readonly #byMailbox = new Map<string, Set<Latch.Latch>>()
 
@@ -22,8 +30,7 @@ export class Bells {
     for (const bell of this.#byMailbox.get(mailbox) ?? []) bell.openUnsafe()
   }
 
-  /** Waits until the bell has been rung since the last time. */
-  static heard(bell: Latch.Latch): Effect.Effect<void> {
-    return Effect.tap(bell.await, () => Effect.sync(() => bell.closeUnsafe()))
+  static ear(bell: Latch.Latch, isListening: () => boolean): Ear {
+    return { heard: Effect.tap(bell.await, () => Effect.sync(() => bell.closeUnsafe())), isListening }
   }
 }

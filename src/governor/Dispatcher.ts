@@ -47,6 +47,8 @@ export type Event =
     readonly failWaiting: boolean
     readonly retryAt: number
   }
+  /** None is opened before this, whatever was said of it earlier. */
+  | { readonly _tag: "RetryAt"; readonly at: number }
   /** The connection has done its work and is free; `affinity` is what it has selected now. */
   | { readonly _tag: "Done"; readonly connection: number; readonly affinity: string | undefined }
   /** It listens no more, although it was given no work. Comes too late to matter where it was given work meanwhile. */
@@ -78,6 +80,9 @@ export type Action =
 /** How long a connection for a watch, or to spare SELECTs, is not tried again after a failure: doubles with each one. */
 const firstSpareRetryMillis = 5_000
 const longestSpareRetryMillis = 3_600_000
+
+/** A connection that works for longer is not waited for by who watches. */
+const busyMillis = 5_000
 
 export interface DispatcherOptions extends FairQueueOptions {
   readonly cap: number
@@ -154,6 +159,9 @@ export class Dispatcher {
         this.#spareAfter = now + Math.min(firstSpareRetryMillis * 2 ** this.#failedOpenings++, longestSpareRetryMillis)
         if (event.failWaiting) this.#failAll("OpenFailed")
         return
+      case "RetryAt":
+        this.#openAfter = event.at
+        return
       case "Done":
         return this.#become(event.connection, "idle", event.affinity, now)
       case "Rested":
@@ -211,7 +219,8 @@ export class Dispatcher {
     const times: Array<number> = []
     const { oldest } = this.#waiting
     if (oldest !== undefined) times.push(oldest.since + this.#options.maxWaitMillis)
-    const watching = oldest === undefined && this.#unattended().length > 0
+    const unattended = this.#watched.size > 0 && oldest === undefined ? this.#unattended().length : 0
+    const watching = unattended > 0
     if (oldest !== undefined || watching) {
       if (this.#cooledUntil > now) times.push(this.#cooledUntil)
       if (this.#openAfter > now) times.push(this.#openAfter)
@@ -219,6 +228,7 @@ export class Dispatcher {
     }
     const linger = watching && this.#cooledUntil <= now ? this.#linger : Infinity
     for (const { openedAt, since, state } of this.#connections.values()) {
+      if (watching && state === "busy" && since + busyMillis > now) times.push(since + busyMillis)
       if (state === "idle") times.push(since + Math.min(linger, this.#options.idleTimeToLiveMillis))
       const mayGoAt = openedAt + this.#options.pressedMillis
       if (this.#pressed && state === "resting" && mayGoAt > now) times.push(mayGoAt)
@@ -247,6 +257,11 @@ export class Dispatcher {
 
   get isShutDown(): boolean {
     return this.#shutDown
+  }
+
+  /** Whether a connection listens on the mailbox. */
+  isListening(mailbox: string): boolean {
+    return !this.#unattended([mailbox]).includes(mailbox)
   }
 
   get connections(): Readonly<Record<ConnectionState, number>> {
@@ -426,7 +441,8 @@ export class Dispatcher {
       if (now < this.#spareAfter) return
       const forAffinity = this.#selectsSince(now - this.#options.selectsMillis) >= this.#options.selects
       // watchers leave the last slot to requests
-      const forWatching = idle === 0 && open < Math.max(1, this.#cap - 1) && this.#unattended().length > 0
+      const forWatching = idle === 0 && open < Math.max(1, this.#cap - 1) &&
+        this.#unattended().length > this.#soonFree(now)
       if (!forAffinity && !forWatching) return
     }
     this.#selects = []
@@ -445,16 +461,24 @@ export class Dispatcher {
     return this.#selects.reduce((count, at) => at > time ? count + 1 : count, 0)
   }
 
+  /** Connections that listen soon, if there is something to listen on. */
+  #soonFree(now: number): number {
+    let count = 0
+    for (const { since, state } of this.#connections.values()) {
+      if (state === "busy" && now - since < busyMillis) count++
+    }
+    return count
+  }
+
   #free(): Array<Connection> {
     return [...this.#connections.values()].filter(({ state }) => state === "idle" || state === "resting")
   }
 
-  /** Watched mailboxes on which no connection listens. */
-  #unattended(): ReadonlyArray<string> {
-    if (this.#watched.size === 0) return []
+  /** Mailboxes, by default those watched, on which no connection listens. */
+  #unattended(mailboxes: Iterable<string> = this.#watched.keys()): ReadonlyArray<string> {
     const attended = new Set<string | undefined>()
     for (const { affinity, state } of this.#connections.values()) if (state === "resting") attended.add(affinity)
-    return [...this.#watched.keys()].filter((mailbox) => !attended.has(mailbox))
+    return [...mailboxes].filter((mailbox) => !attended.has(mailbox))
   }
 
   /** A connection that would be closed first is never heard. */

@@ -10,7 +10,7 @@ import type { Context } from "effect"
 import { Cause, Clock, Deferred, Duration, Effect, Exit, FiberMap, Latch, Queue, type Scope } from "effect"
 import { AccountClosed, ConnectionLost, QueueFull, type Reason, TimedOut } from "../domain/MailError.ts"
 import * as Alarm from "./Alarm.ts"
-import { Bells } from "./Bells.ts"
+import { Bells, type Ear } from "./Bells.ts"
 import { type Connecting, type Governed, type Message, serve } from "./ConnectionActor.ts"
 import { type Action, Dispatcher, type DispatcherOptions, type Event, type Request } from "./Dispatcher.ts"
 import { AgentCounts, type GovernorStats } from "./GovernorStats.ts"
@@ -49,8 +49,8 @@ export interface Governor<C> {
     payload: P,
     work: SharedWork<C, P, A>
   ) => Effect.Effect<A, Reason>
-  /** Listens on a mailbox while the scope is open: the returned effect waits until something may have happened there. */
-  readonly watch: (mailbox: string) => Effect.Effect<Effect.Effect<void>, never, Scope.Scope>
+  /** Has idle connections listen on a mailbox while the scope is open. */
+  readonly watch: (mailbox: string) => Effect.Effect<Ear, never, Scope.Scope>
   readonly observe: () => GovernorStats
 }
 
@@ -154,8 +154,9 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
                 : pace.openFailed(id, reason)
             )
           }
+          const closed = report({ _tag: "Closed", connection: id })
           pace.closed()
-          return report({ _tag: "Closed", connection: id })
+          return closed
         })
       ),
       Effect.ignore
@@ -354,7 +355,7 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
           bells.remove(mailbox, bell)
           return report({ _tag: "Unwatched", mailbox })
         })
-    ).pipe(Effect.map(Bells.heard))
+    ).pipe(Effect.map((bell) => Bells.ear(bell, () => dispatcher.isListening(mailbox))))
 
   const governor: Governor<C> = {
     submit,

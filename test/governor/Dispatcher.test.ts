@@ -365,6 +365,16 @@ describe("a watched mailbox", () => {
     assert.deepStrictEqual(pass(defaults.lingerMillis), ["Rest 2 on Sent"])
   })
 
+  it("waits for a connection that is at work, but not for long", () => {
+    const { ask, done, pass, tell, wakesIn } = withConnections([undefined], { cap: 3 })
+    tell(watched)
+    assert.deepStrictEqual(ask("a", "INBOX"), ["Run 2 on 1"])
+    assert.deepStrictEqual(pass(4_999), [])
+    assert.strictEqual(wakesIn(), 1)
+    assert.deepStrictEqual(pass(1), ["Open 2"])
+    assert.deepStrictEqual(done(1, "INBOX"), [])
+  })
+
   it("under a cap of one has the only connection while nobody else wants it", () => {
     const { opened, pass, tell } = dispatching({ cap: 1 })
     assert.deepStrictEqual(tell(watched), ["Open 1"])

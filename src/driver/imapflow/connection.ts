@@ -7,18 +7,12 @@ import type { FetchItems } from "../../domain/Fetch.ts"
 import { Mailbox, MailboxStatus, Quota, QuotaResource, type SpecialUse } from "../../domain/Mailbox.ts"
 import { badMailboxName } from "../../domain/MailboxName.ts"
 import { InvalidInput, type Reason, Unsupported } from "../../domain/MailError.ts"
-import type {
-  CopyResult,
-  FetchOptions,
-  FlagsRow,
-  ImapConnection,
-  SelectedMailbox,
-  SelectOptions
-} from "../ImapDriver.ts"
+import type { CopyResult, FetchOptions, ImapConnection, SelectedMailbox, SelectOptions } from "../ImapDriver.ts"
 import type { CopyResponseObject, ListResponse, MailboxObject, QuotaResponse, StatusObject } from "./client.ts"
 import { makeIdle } from "./idle.ts"
 import { badItems, badRange, canonical, isSection, readOnly, storable, uidRange } from "./input.ts"
 import { type Link, notSelected } from "./link.ts"
+import { hearResync } from "./resync.ts"
 import { Collector, owned, toQuery } from "./rows.ts"
 import { compileSearch } from "./search.ts"
 
@@ -85,14 +79,6 @@ export const makeConnection = (link: Link): ImapConnection => {
 
   const open = Effect.fnUntraced(function*(path: string, { readOnly, since }: SelectOptions) {
     yield* listOnce
-    const vanished: Array<number> = []
-    const changed: Array<FlagsRow> = []
-    const onExpunge = (event: { readonly uid?: number | undefined; readonly earlier?: boolean | undefined }) => {
-      if (event.uid !== undefined && event.earlier === true) vanished.push(event.uid)
-    }
-    const onFlags = (event: FlagsEvent) => {
-      if (event.uid !== undefined) changed.push({ uid: event.uid, flags: [...event.flags], modseq: event.modseq })
-    }
     const isAsked = since !== undefined && since.modseq > 0n && client.enabled.has("QRESYNC")
     const options = isAsked
       ? { readOnly, changedSince: since.modseq, uidValidity: since.uidValidity }
@@ -101,23 +87,27 @@ export const makeConnection = (link: Link): ImapConnection => {
     const answer = yield* Effect.acquireUseRelease(
       Effect.sync(() => {
         opened.isOpening = true
-        client.on("expunge", onExpunge).on("flags", onFlags)
+        return hearResync(client)
       }),
-      () =>
+      (resync) =>
         link.command(
           // Read at once: rows that come behind the answer move the same object's HIGHESTMODSEQ, which is no cursor then.
-          (client) => client.mailboxOpen(path, options).then((box) => toSelected(box, readOnly)),
+          (client) =>
+            client.mailboxOpen(path, options).then((box) => ({
+              ...toSelected(box, readOnly),
+              resync: resync.of(box.path)
+            })),
           { mailbox: path }
         ),
-      () =>
+      (resync) =>
         Effect.sync(() => {
           opened.isOpening = false
-          client.off("expunge", onExpunge).off("flags", onFlags)
+          resync.deafen()
         })
     )
     const mailbox: SelectedMailbox = {
       ...answer.mailbox,
-      resync: isAsked && answer.isResynced ? { vanished, changed } : undefined
+      resync: isAsked && answer.isResynced ? answer.resync : undefined
     }
     if (mailbox.uidValidity === 0) return yield* link.violated("SELECT without UIDVALIDITY")
     opened.last = { mailbox, isReadOnly: readOnly }
@@ -332,12 +322,6 @@ const toSelected = (box: MailboxObject, readOnly: boolean) => ({
     permanentFlags: [...(box.permanentFlags ?? [...(box.flags ?? []), "\\*"])]
   }
 })
-
-interface FlagsEvent {
-  readonly uid?: number | undefined
-  readonly modseq?: bigint | undefined
-  readonly flags: ReadonlySet<string>
-}
 
 const counters = { messages: true, unseen: true, uidNext: true, uidValidity: true, highestModseq: true } as const
 

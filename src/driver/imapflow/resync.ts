@@ -1,0 +1,35 @@
+/** What a server tells beside its answer to `SELECT (QRESYNC …)` (RFC 7162 3.2.5); imapflow has it as events only. */
+import type { FlagsRow, Resync } from "../ImapDriver.ts"
+import type { ImapFlow } from "./client.ts"
+
+interface FlagsEvent {
+  readonly path: string
+  readonly uid?: number | undefined
+  readonly modseq?: bigint | undefined
+  readonly flags: ReadonlySet<string>
+}
+
+interface ExpungeEvent {
+  readonly uid?: number | undefined
+  readonly earlier?: boolean | undefined
+}
+
+/** Hears it from now until `deafen`. An IDLE on another mailbox that is left meanwhile says the last of that one first. */
+export const hearResync = (client: ImapFlow) => {
+  const vanished: Array<number> = []
+  const changed: Array<FlagsRow & { readonly path: string }> = []
+  const onExpunge = ({ earlier, uid }: ExpungeEvent) => {
+    if (uid !== undefined && earlier === true) vanished.push(uid)
+  }
+  const onFlags = ({ flags, modseq, path, uid }: FlagsEvent) => {
+    if (uid !== undefined) changed.push({ uid, flags: [...flags], modseq, path })
+  }
+  client.on("expunge", onExpunge).on("flags", onFlags)
+  return {
+    of: (selected: string): Resync => ({
+      vanished,
+      changed: changed.flatMap(({ flags, modseq, path, uid }) => path === selected ? [{ uid, flags, modseq }] : [])
+    }),
+    deafen: () => void client.off("expunge", onExpunge).off("flags", onFlags)
+  }
+}
