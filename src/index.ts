@@ -9,7 +9,7 @@ export { type AccountsOptions, MailAccounts } from "./account/MailAccounts.ts"
 /** Options of the operations. */
 export type { FlagOptions, RemoveOptions } from "./account/Changing.ts"
 export type { ListOptions } from "./account/Mailboxes.ts"
-export type { BatchOptions, EnvelopeOptions } from "./account/Reading.ts"
+export type { BatchOptions, EnvelopeOptions, MessageOptions, ReadMessages } from "./account/Reading.ts"
 export type { SendingOptions } from "./account/Sending.ts"
 /** Who is calling: `Agent.as("agent-1")(effect)`. */
 export { Agent } from "./domain/Agent.ts"
@@ -71,7 +71,14 @@ export { ListUnsubscribe, oneClickBody, UnsubscribeMail } from "./domain/ListUns
 /** Conversations among messages. */
 export { Thread, type Threadable, type ThreadNode } from "./domain/Thread.ts"
 /** A message, read. */
-export { HeaderField, Message, ParsedMessage, ReceivedAttachment } from "./domain/Message.ts"
+export {
+  AttachmentOutline,
+  HeaderField,
+  Message,
+  MessageOutline,
+  ParsedMessage,
+  ReceivedAttachment
+} from "./domain/Message.ts"
 /** Mailboxes, their counters, and quota. */
 export { Mailbox, MailboxStatus, Quota, QuotaResource, SpecialUse } from "./domain/Mailbox.ts"
 

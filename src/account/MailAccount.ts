@@ -13,7 +13,7 @@ import type { Fetched, FetchItems } from "../domain/Fetch.ts"
 import type { Mailbox, MailboxStatus, Quota } from "../domain/Mailbox.ts"
 import { InvalidInput, MailError, type Reason } from "../domain/MailError.ts"
 import type { Changes } from "../domain/MailEvent.ts"
-import type { Message } from "../domain/Message.ts"
+import type { Message, MessageOutline } from "../domain/Message.ts"
 import { type MessageRef, type Messages, MessageSet, toSets } from "../domain/MessageSet.ts"
 import { Query } from "../domain/Query.ts"
 import type { Receipt } from "../domain/Receipt.ts"
@@ -36,7 +36,7 @@ import * as Mailboxes from "./Mailboxes.ts"
 import type { ListOptions } from "./Mailboxes.ts"
 import * as Operations from "./Operations.ts"
 import * as Reading from "./Reading.ts"
-import type { BatchOptions, EnvelopeOptions } from "./Reading.ts"
+import type { BatchOptions, EnvelopeOptions, MessageOptions, ReadMessages } from "./Reading.ts"
 import * as Sending from "./Sending.ts"
 import type { SendingOptions } from "./Sending.ts"
 import * as Watch from "./Watch.ts"
@@ -111,8 +111,11 @@ export class MailAccount extends Context.Service<MailAccount, {
    * (Gmail, OBJECTID). All envelopes are held in memory at once. The server's own THREAD (RFC 5256) is not asked.
    */
   readonly threads: (messages: Query | Messages) => Effect.Effect<ReadonlyArray<Thread<Envelope>>, MailError>
-  /** Messages, fetched and parsed. A malformed message is parsed as far as it goes; it never fails the stream. */
-  readonly messages: (messages: Query | Messages, options?: BatchOptions) => Stream.Stream<Message, MailError>
+  /**
+   * Messages, fetched and parsed. A malformed message is parsed as far as it goes; it never fails the stream. With
+   * `{ attachments: "names" }` attachments stay at the server, and the stream yields `MessageOutline`s.
+   */
+  readonly messages: ReadMessages<MailError>
   /** One message, fetched and parsed. Concurrent calls share a command. Fails with `MessageNotFound`, `MailboxChanged`. */
   readonly message: (ref: MessageRef) => Effect.Effect<Message, MailError>
   /** The octets of a message as stored, page by page. */
@@ -258,8 +261,11 @@ const make = Effect.fnUntraced(function*(config: AccountConfig, options?: Accoun
     threads: operation("MailAccount.threads", reading.threads, mailboxOf),
     fetch: (messages, items, options) =>
       streaming("MailAccount.fetch", reading.fetch(messages, items, options), mailboxOf(messages)),
-    messages: (messages, options) =>
-      streaming("MailAccount.messages", reading.messages(messages, options), mailboxOf(messages)),
+    messages: readMessages(
+      (messages, options) =>
+        streaming("MailAccount.messages", reading.messages(messages, options), mailboxOf(messages)),
+      (messages, options) => streaming("MailAccount.messages", reading.outlines(messages, options), mailboxOf(messages))
+    ),
     message: operation("MailAccount.message", reading.message, (ref) => ref.mailbox),
     source: (ref) => streaming("MailAccount.source", reading.source(ref), ref.mailbox),
     attachment: (ref, part) => streaming("MailAccount.attachment", reading.attachment(ref, part), ref.mailbox),
@@ -314,6 +320,21 @@ const make = Effect.fnUntraced(function*(config: AccountConfig, options?: Accoun
     })
   })
 })
+
+const readMessages = (
+  whole: (messages: Query | Messages, options?: MessageOptions) => Stream.Stream<Message, MailError>,
+  outlined: (messages: Query | Messages, options?: MessageOptions) => Stream.Stream<MessageOutline, MailError>
+): ReadMessages<MailError> => {
+  function read(
+    messages: Query | Messages,
+    options: MessageOptions & { readonly attachments: "names" }
+  ): Stream.Stream<MessageOutline, MailError>
+  function read(messages: Query | Messages, options?: MessageOptions): Stream.Stream<Message, MailError>
+  function read(messages: Query | Messages, options?: MessageOptions) {
+    return options?.attachments === "names" ? outlined(messages, options) : whole(messages, options)
+  }
+  return read
+}
 
 const mailboxOf = (messages: Query | Messages): string | undefined =>
   messages instanceof Query || messages instanceof MessageSet ? messages.mailbox : toSets(messages)[0]?.mailbox

@@ -6,7 +6,7 @@ import { Effect, Exit, Stream } from "effect"
 import { type BodyPart, Envelope } from "../domain/Envelope.ts"
 import type { Fetched, FetchItems } from "../domain/Fetch.ts"
 import { InvalidInput, MessageNotFound, type Reason } from "../domain/MailError.ts"
-import { Message } from "../domain/Message.ts"
+import { Message, type MessageOutline } from "../domain/Message.ts"
 import { type MessageRef, type Messages, MessageSet, toRange, toSets } from "../domain/MessageSet.ts"
 import { Query } from "../domain/Query.ts"
 import { Thread } from "../domain/Thread.ts"
@@ -15,6 +15,7 @@ import type { FetchedRow, ImapConnection } from "../driver/ImapDriver.ts"
 import type { MessageParser } from "../driver/MessageParser.ts"
 import { ChunkPlan } from "./ChunkPlan.ts"
 import type { Operations } from "./Operations.ts"
+import { outline, outlineItems } from "./Outlines.ts"
 import { decoder } from "./TransferEncoding.ts"
 
 /** How a stream of messages is read. */
@@ -23,6 +24,26 @@ export interface BatchOptions {
   readonly unordered?: boolean | undefined
   /** What to do about messages that are gone by the time they are read: pass over them (default), or fail with `MessageNotFound`. */
   readonly missing?: "skip" | "fail" | undefined
+}
+
+export interface MessageOptions extends BatchOptions {
+  /**
+   * "content" (default): attachments are fetched and decoded. "names": they stay at the server, and of the body only its
+   * texts are fetched; `account.attachment(message.ref, part)` gets one when it is wanted.
+   */
+  readonly attachments?: "content" | "names" | undefined
+}
+
+/** Messages with their attachments, or without their content where only the names are asked for. */
+export interface ReadMessages<E> {
+  (
+    messages: Query | Messages,
+    options: MessageOptions & { readonly attachments: "names" }
+  ): Stream.Stream<MessageOutline, E>
+  (
+    messages: Query | Messages,
+    options?: MessageOptions & { readonly attachments?: "content" | undefined }
+  ): Stream.Stream<Message, E>
 }
 
 export interface EnvelopeOptions extends BatchOptions {
@@ -173,6 +194,29 @@ export const make = (operations: Operations, parser: MessageParser["Service"]) =
       Stream.mapEffect(({ ref, row }) => parse(ref, row))
     )
 
+  /** Texts of different messages with the same structure are asked for by one command, if they wait together. */
+  const outlinesAtOnce = 16
+
+  const outlines = (wanted: Query | Messages, options?: BatchOptions): Stream.Stream<MessageOutline, Reason> =>
+    batches(wanted, outlineItems, options, (ref, row) => ({ ref, row })).pipe(
+      Stream.mapEffect(
+        ({ ref, row }) =>
+          Effect.map(
+            outline(parser, ref, row, (parts) =>
+              Effect.map(
+                complete({ ...ref, items: { parts }, sourceLimit: sharedSourceLimit }, [ref.uid]),
+                ([found]) => found?.parts
+              )),
+            (found) => ({ ref, found })
+          ),
+        { concurrency: outlinesAtOnce, unordered: options?.unordered ?? false }
+      ),
+      Stream.mapEffect(({ found, ref }) =>
+        found === undefined && options?.missing === "fail" ? Effect.fail(notFound(ref)) : Effect.succeed(found)
+      ),
+      Stream.filter((found) => found !== undefined)
+    )
+
   // --- single messages
 
   const parse = (ref: MessageRef, { flags, internalDate, source }: FetchedRow): Effect.Effect<Message> =>
@@ -244,7 +288,7 @@ export const make = (operations: Operations, parser: MessageParser["Service"]) =
       )
     }))
 
-  return { search, resolve, fetch, envelopes, threads, messages, message, source, attachment }
+  return { search, resolve, fetch, envelopes, threads, messages, outlines, message, source, attachment }
 }
 
 export type Reading = ReturnType<typeof make>

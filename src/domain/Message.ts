@@ -9,8 +9,12 @@ export class HeaderField extends Schema.Class<HeaderField>("effect-mail/HeaderFi
   value: Schema.String
 }) {}
 
-/** One attachment or inline part. `size` counts the decoded octets in `content`. */
+/**
+ * One attachment or inline part. `size` counts the decoded octets in `content`. `part` is its section number, where the
+ * message has parts.
+ */
 export class ReceivedAttachment extends Schema.Class<ReceivedAttachment>("effect-mail/ReceivedAttachment")({
+  part: Schema.optionalKey(Schema.String),
   filename: Schema.optionalKey(Schema.String),
   type: Schema.String,
   size: Schema.Int,
@@ -49,6 +53,33 @@ export class Message extends Schema.Class<Message>("effect-mail/Message")({
   internalDate: Schema.optionalKey(Schema.Date),
   size: Schema.Int,
   ...ParsedMessage.fields
+}) {
+  /** The value of the first header field of this name, without regard to case. */
+  header(name: string): string | undefined {
+    const wanted = name.toLowerCase()
+    return this.headers.find((field) => field.name.toLowerCase() === wanted)?.value
+  }
+}
+
+/**
+ * An attachment that was not fetched: `account.attachment(message.ref, part)` fetches it. `encodedSize` counts its octets
+ * as they are stored, about a third more than it will have where it is in base64.
+ */
+export class AttachmentOutline extends Schema.Class<AttachmentOutline>("effect-mail/AttachmentOutline")({
+  part: Schema.String,
+  filename: Schema.optionalKey(Schema.String),
+  type: Schema.String,
+  encodedSize: Schema.optionalKey(Schema.Int),
+  disposition: Schema.Literals(["attachment", "inline"]),
+  contentId: Schema.optionalKey(Schema.String)
+}) {}
+
+const { attachments: _, ...outlined } = Message.fields
+
+/** A message without the content of its attachments: what `messages` yields where only their names were asked for. */
+export class MessageOutline extends Schema.Class<MessageOutline>("effect-mail/MessageOutline")({
+  ...outlined,
+  attachments: Schema.Array(AttachmentOutline)
 }) {
   /** The value of the first header field of this name, without regard to case. */
   header(name: string): string | undefined {

@@ -128,6 +128,7 @@ const collect = (
     const contentId = data.contentId?.trim()
     done(
       new ReceivedAttachment({
+        ...(data.partId ? { part: data.partId } : {}),
         ...(data.filename ? { filename: data.filename } : {}),
         type: data.contentType || "application/octet-stream",
         size,

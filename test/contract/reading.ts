@@ -349,6 +349,40 @@ export const reading = ({ test }: Suite): void => {
         assert.deepStrictEqual(again.map(({ ref }) => ref), [...archive, ...inbox])
       }))
 
+    test("reads messages without their attachments, which are fetched when they are wanted", ({ open }) =>
+      Effect.gen(function*() {
+        const ann = yield* open("ann")
+        const plain = letter({ fields: { Subject: "pl\u00e4in" }, body: "one\r\ntwo" })
+        const flowed = letter({
+          fields: { "MIME-Version": "1.0", "Content-Type": "text/plain; charset=iso-8859-1; format=flowed" },
+          body: "one \r\ntwo\r\n--outline"
+        })
+        const file = letter({ fields: { "MIME-Version": "1.0", "Content-Type": "application/pdf" }, body: "pdf" })
+        yield* fileAll(ann, "INBOX", [plain, letterWithParts, flowed, file, letterWithParts])
+        const whole = yield* Stream.runCollect(ann.messages(Query.inbox))
+        const outlines = yield* Stream.runCollect(ann.messages(Query.inbox, { attachments: "names" }))
+        const trimmed = (text: string | undefined) => text?.trimEnd() ?? ""
+        for (const [index, outline] of outlines.entries()) {
+          const message = whole[index] ?? assert.fail()
+          assert.deepStrictEqual(outline.ref, message.ref)
+          assert.deepStrictEqual(outline.headers, message.headers)
+          assert.deepStrictEqual(outline.from, message.from)
+          assert.strictEqual(outline.size, message.size)
+          assert.strictEqual(trimmed(outline.text), trimmed(message.text))
+          assert.strictEqual(trimmed(outline.html), trimmed(message.html))
+          assert.deepStrictEqual(outline.problems, message.problems)
+          assert.deepStrictEqual(
+            outline.attachments.map(({ disposition, filename, type }) => [type, disposition, filename]),
+            message.attachments.map(({ disposition, filename, type }) => [type, disposition, filename])
+          )
+          for (const [at, { part }] of outline.attachments.entries()) {
+            const fetched = yield* attachmentOf(ann, outline.ref, part)
+            assertSame(fetched, message.attachments[at]?.content ?? new Uint8Array(), `part ${part}`)
+          }
+        }
+        assert.strictEqual(outlines.length, 5)
+      }))
+
     test("finds the conversations among messages by what they answer", ({ open }) =>
       Effect.gen(function*() {
         const ann = yield* open("ann")
