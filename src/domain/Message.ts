@@ -76,7 +76,10 @@ export class AttachmentOutline extends Schema.Class<AttachmentOutline>("effect-m
 
 const { attachments: _, ...outlined } = Message.fields
 
-/** A message without the content of its attachments: what `messages` yields where only their names were asked for. */
+/**
+ * A message without the content of its attachments: what `messages` yields where only their names were asked for. Its
+ * parts are those that the server found, which of broken mail can be others than a parser finds in the whole.
+ */
 export class MessageOutline extends Schema.Class<MessageOutline>("effect-mail/MessageOutline")({
   ...outlined,
   attachments: Schema.Array(AttachmentOutline)

@@ -1,13 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Redacted } from "effect"
+import { Effect, Layer, Redacted, Stream } from "effect"
 import { gone, unanswered } from "../../docs/examples/bounces.ts"
 import * as Forward from "../../docs/examples/forward.ts"
 import * as Invite from "../../docs/examples/invite.ts"
 import * as Reply from "../../docs/examples/reply.ts"
 import { layer as layerParser } from "../../src/driver/mailparser.ts"
 import { MessageParser } from "../../src/driver/MessageParser.ts"
-import { AccountConfig, CalendarPart, Endpoint, MailAccount, Password } from "../../src/index.ts"
-import { MailServer } from "../../src/testing/index.ts"
+import { AccountConfig, CalendarPart, Endpoint, MailAccount, type Message, Password, Query } from "../../src/index.ts"
+import { MailServer, SampleMail } from "../../src/testing/index.ts"
 
 const letter = (...lines: ReadonlyArray<string>) => [...lines, ""].join("\r\n")
 const invoice = letter(
@@ -118,5 +118,37 @@ describe("docs/composing.md", () => {
       assert.deepStrictEqual(yield* gone(new Set()), [])
       const threads = yield* unanswered("bob@example.com")
       assert.deepStrictEqual(threads.map(({ subject }) => subject), ["Undelivered"])
+    }).pipe(Effect.provide(layers)))
+
+  it.live("is right that a message without attachments says the same, and fetches each when it is wanted", () =>
+    Effect.gen(function*() {
+      const { store } = yield* MailServer
+      const mail = yield* MailAccount
+      yield* mail.createMailbox("Samples")
+      const box = store.user("alice")
+      const samples = SampleMail.make({ seed: 11, count: 150 })
+      for (const { source } of samples) {
+        box?.append("Samples", source, { flags: [], internalDate: new Date(0) })
+      }
+      const whole = yield* Stream.runCollect(mail.messages(Query.in("Samples")))
+      const outlines = yield* Stream.runCollect(mail.messages(Query.in("Samples"), { attachments: "names" }))
+      assert.strictEqual(outlines.length, 150)
+      for (const [index, outline] of outlines.entries()) {
+        const message = whole[index] ?? assert.fail()
+        // of broken parts, a server and the parser may each make their own
+        if (samples[index]?.broken === true) continue
+        const said = ({ html, subject, text, to }: Pick<Message, "html" | "subject" | "text" | "to">) => ({
+          html: html?.trimEnd() ?? "",
+          subject,
+          text: text?.trimEnd() ?? "",
+          to
+        })
+        assert.deepStrictEqual(said(outline), said(message), samples[index]?.kind)
+        assert.deepStrictEqual(
+          outline.attachments.map(({ filename, type }) => [filename, type]),
+          message.attachments.map(({ filename, type }) => [filename, type]),
+          samples[index]?.kind
+        )
+      }
     }).pipe(Effect.provide(layers)))
 })
