@@ -21,10 +21,13 @@ export const decoder = (encoding: string | undefined): Decoder => {
 const base64 = (): Decoder => {
   let rest = ""
   return (page, last) => {
-    const text = rest + Buffer.from(page).toString("latin1").replace(/[^A-Za-z0-9+/]/g, "")
-    const whole = last ? text.length : text.length - text.length % 4
-    rest = text.slice(whole)
-    return Buffer.from(text.slice(0, whole), "base64")
+    const text = rest + Buffer.from(page).toString("latin1").replace(/[^A-Za-z0-9+/=]/g, "")
+    // padding ends a run of its own: some programs encode a part piece by piece
+    const runs = text.split(/=+/)
+    const open = runs.pop() ?? ""
+    const whole = last ? open.length : open.length - open.length % 4
+    rest = open.slice(whole)
+    return Buffer.concat([...runs, open.slice(0, whole)].map((run) => Buffer.from(run, "base64")))
   }
 }
 
@@ -39,7 +42,7 @@ const quotedPrintable = (): Decoder => {
     rest = text.slice(whole)
     const decoded = text.slice(0, whole)
       .replace(/[ \t]+(?=\r?\n|$)/g, (blanks, offset: number) => last || offset + blanks.length < whole ? "" : blanks)
-      .replace(/=\r?\n/g, "")
+      .replace(last ? /=(?:\r?\n|$)/g : /=\r?\n/g, "")
       .replace(/=([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
     return Buffer.from(decoded, "latin1")
   }

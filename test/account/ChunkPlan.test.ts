@@ -1,0 +1,90 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Schema } from "effect"
+import { ChunkPlan } from "../../src/account/ChunkPlan.ts"
+import { toRange } from "../../src/domain/MessageSet.ts"
+
+const MiB = 1024 * 1024
+const options = { lanes: 2, budget: 64 * MiB }
+
+const runOf = (count: number, step = 1, start = 1) => Array.from({ length: count }, (_, index) => start + index * step)
+
+/** All chunks, each message of so many octets. */
+const chunksOf = (plan: ChunkPlan, octets: number) => {
+  const chunks: Array<ReadonlyArray<number>> = []
+  for (let chunk = plan.next(); chunk !== undefined; chunk = plan.next()) {
+    chunks.push(chunk)
+    plan.learn(chunk.length, chunk.length * octets)
+  }
+  return chunks
+}
+
+const Uids = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 2 ** 32 - 1 })))
+const Octets = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 200 * MiB }))
+
+describe("ChunkPlan", () => {
+  it.prop("hands out every message once, in order, with command lines of a portable length", [Uids, Octets], ([
+    uids,
+    octets
+  ]) => {
+    const sorted = [...new Set(uids)].sort((a, b) => a - b)
+    const chunks = chunksOf(new ChunkPlan(sorted, options), octets)
+    assert.deepStrictEqual(chunks.flat(), sorted)
+    for (const chunk of chunks) {
+      assert.isAbove(chunk.length, 0)
+      assert.isAtMost(toRange(chunk).length, 8_000)
+    }
+  })
+
+  it("begins small and grows as far as the budget of a chunk allows", () => {
+    const sizes = chunksOf(new ChunkPlan(runOf(10_000), options), 10_000).map((chunk) => chunk.length)
+    assert.strictEqual(sizes[0], 32)
+    assert.strictEqual(sizes[1], Math.floor(8 * MiB / 10_000))
+    assert.isTrue(sizes.slice(1).every((size) => size * 10_000 <= 8 * MiB))
+  })
+
+  it("gives more lanes smaller chunks, so that all together keep within the budget", () => {
+    for (const lanes of [1, 2, 8]) {
+      const sizes = chunksOf(new ChunkPlan(runOf(5_000), { lanes, budget: 64 * MiB }), 100_000)
+      const largest = Math.max(...sizes.slice(1).map((chunk) => chunk.length * 100_000))
+      assert.isAtMost(largest * 4 * lanes, 64 * MiB)
+    }
+  })
+
+  it("goes on with one message at a time where each is over the budget of a chunk", () => {
+    const sizes = chunksOf(new ChunkPlan(runOf(40), options), 50 * MiB).map((chunk) => chunk.length)
+    assert.deepStrictEqual(sizes, [32, 1, 1, 1, 1, 1, 1, 1, 1])
+  })
+
+  it("cuts a set without runs where the command line would become long", () => {
+    const plan = new ChunkPlan(runOf(20_000, 2, 1_000_000_000), options)
+    plan.learn(1, 1)
+    const chunk = plan.next() ?? []
+    assert.isBelow(chunk.length, 1_000)
+    assert.isAtMost(toRange(chunk).length, 7_600)
+    const run = new ChunkPlan(runOf(20_000, 1, 1_000_000_000), options)
+    run.learn(1, 1)
+    assert.strictEqual(run.next()?.length, 2_000)
+  })
+
+  it("asks for smaller chunks after one took too long, down to single messages", () => {
+    const plan = new ChunkPlan(runOf(1_000), options)
+    plan.learn(1, 100)
+    plan.shrink(100)
+    assert.strictEqual(plan.next()?.length, 50)
+    plan.shrink(1)
+    assert.strictEqual(plan.next()?.length, 1)
+  })
+
+  it("bounds what it asks of each message by what has been seen", () => {
+    const plan = new ChunkPlan(runOf(10), options)
+    assert.strictEqual(plan.partial, 64 * 1024)
+    plan.learn(10, 10 * 100 * 1024)
+    assert.strictEqual(plan.partial, 256 * 1024)
+    plan.learn(10, 1_000 * MiB)
+    assert.strictEqual(plan.partial, 4 * MiB)
+  })
+
+  it("has nothing for nobody", () => {
+    assert.isUndefined(new ChunkPlan([], options).next())
+  })
+})
