@@ -1,6 +1,6 @@
 /** How to log in. Secrets are `Redacted` from here to the wire call. */
 import type { Duration, Redacted } from "effect"
-import { Effect, Schema } from "effect"
+import { Effect, Schema, SchemaGetter, SchemaTransformation } from "effect"
 import type { AuthenticationFailed, ConnectionFailed } from "./MailError.ts"
 
 const Secret = Schema.RedactedFromValue(Schema.NonEmptyString, { disallowEncode: true })
@@ -35,9 +35,17 @@ export interface TokenGrant {
  */
 export type TokenSource = Effect.Effect<TokenGrant, AuthenticationFailed | ConnectionFailed>
 
+/** Text holds no source of tokens: a configuration that is read from text chooses among the others. */
 const TokenSourceSchema = Schema.declare(
   (u: unknown): u is TokenSource => Effect.isEffect(u),
-  { identifier: "TokenSource" }
+  {
+    identifier: "TokenSource",
+    toCodecJson: () =>
+      Schema.link<TokenSource>()(Schema.Never, {
+        decode: SchemaGetter.forbidden(() => "a source of tokens is given by a program"),
+        encode: SchemaGetter.forbidden(() => "a source of tokens has no text")
+      })
+  }
 )
 
 /**
@@ -53,6 +61,28 @@ export class OAuth2 extends Schema.TaggedClass<OAuth2>("effect-mail/OAuth2")("OA
 export const Login = Schema.Union([Password, AccessToken])
 export type Login = typeof Login.Type
 
-/** What an account is configured with. */
-export const Credentials = Schema.Union([Password, AccessToken, OAuth2])
+/**
+ * What an account is configured with. Chosen among the fields first, and made an instance after that: `Config.schema`
+ * cannot choose among classes.
+ */
+export const Credentials = Schema.Union([
+  Schema.Struct(Password.fields),
+  Schema.Struct(AccessToken.fields),
+  Schema.Struct(OAuth2.fields)
+]).pipe(Schema.decodeTo(
+  Schema.Union([Schema.toType(Password), Schema.toType(AccessToken), Schema.toType(OAuth2)]),
+  SchemaTransformation.transform({
+    decode: (fields): Password | AccessToken | OAuth2 => {
+      switch (fields._tag) {
+        case "Password":
+          return new Password(fields)
+        case "AccessToken":
+          return new AccessToken(fields)
+        case "OAuth2":
+          return new OAuth2(fields)
+      }
+    },
+    encode: (credentials) => credentials
+  })
+))
 export type Credentials = typeof Credentials.Type
