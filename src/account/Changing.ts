@@ -91,6 +91,7 @@ export const make = (operations: Operations, mailboxes: Mailboxes) => {
   const moveChunk = (set: MessageSet, to: string): Effect.Effect<Transferred, Reason> =>
     Effect.suspend(() => {
       let begun: MessageSet | undefined
+      const copied = { messages: set.with([]) }
       return retrying("change")(inMailbox(set, (connection) =>
         Effect.gen(function*() {
           const here = yield* present(connection, set)
@@ -99,23 +100,31 @@ export const make = (operations: Operations, mailboxes: Mailboxes) => {
           const isRepeated = begun !== undefined
           begun = messages
           if (here.isEmpty) return { messages, at: isRepeated ? Option.none() : Option.some(here) }
-          const result = yield* moveOn(connection, here, to)
+          const result = yield* moveOn(connection, here, to, copied)
           return { messages, at: isRepeated ? Option.none() : landed(to, result) }
         })))
     })
 
-  const moveOn = (connection: ImapConnection, set: MessageSet, to: string): Effect.Effect<CopyResult, Reason> => {
+  /** `copied` is kept over repetitions: what was copied already is not copied again, only taken away. */
+  const moveOn = (
+    connection: ImapConnection,
+    set: MessageSet,
+    to: string,
+    copied: { messages: MessageSet }
+  ): Effect.Effect<CopyResult, Reason> => {
     const { capabilities } = connection
-    if (capabilities.has("MOVE") || capabilities.has("IMAP4REV2")) return connection.move(set.toRange(), to)
+    if (capabilities.has("MOVE")) return connection.move(set.toRange(), to)
     if (!capabilities.has("UIDPLUS")) {
       return Effect.fail(
         new Unsupported({ capability: "MOVE", detail: "without MOVE and UIDPLUS other messages could be expunged too" })
       )
     }
-    return Effect.tap(
-      Effect.catchIf(connection.copy(set.toRange(), to), mayHaveTakenPlace, (reason) => Effect.fail(unknown(reason))),
-      () => connection.expunge(set.toRange())
+    const left = set.difference(copied.messages)
+    const copy = left.isEmpty ? Effect.undefined : connection.copy(left.toRange(), to).pipe(
+      Effect.catchIf(mayHaveTakenPlace, (reason) => Effect.fail(unknown(reason))),
+      Effect.tap(() => Effect.sync(() => void (copied.messages = copied.messages.union(left))))
     )
+    return Effect.tap(copy, () => connection.expunge(set.toRange()))
   }
 
   // --- removal

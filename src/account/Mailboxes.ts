@@ -1,5 +1,5 @@
 /** Mailboxes of an account: listing, counters, creating, renaming, deleting, subscriptions, quota; and finding one by its use. */
-import { Effect, Option, Ref } from "effect"
+import { Clock, Effect, Option, Ref } from "effect"
 import type { Mailbox, MailboxStatus, Quota, SpecialUse } from "../domain/Mailbox.ts"
 import type { Reason } from "../domain/MailError.ts"
 import type { ImapConnection } from "../driver/ImapDriver.ts"
@@ -10,10 +10,15 @@ export interface ListOptions {
   readonly status?: boolean | undefined
 }
 
+/** How long a listing is believed when a mailbox is looked for by its use: other programs rename and delete too. */
+const knownMillis = 60_000
+
 export const make = Effect.fnUntraced(function*(operations: Operations) {
   const { onConnection, retrying } = operations
   const always = retrying("always")
-  const known = yield* Ref.make<ReadonlyArray<Mailbox> | undefined>(undefined)
+  const known = yield* Ref.make<{ readonly mailboxes: ReadonlyArray<Mailbox>; readonly until: number } | undefined>(
+    undefined
+  )
 
   const simple = <A>(work: (connection: ImapConnection) => Effect.Effect<A, Reason>) => always(onConnection(work))
   const changing = <A>(work: (connection: ImapConnection) => Effect.Effect<A, Reason>) =>
@@ -22,15 +27,17 @@ export const make = Effect.fnUntraced(function*(operations: Operations) {
   const list = (options?: ListOptions): Effect.Effect<ReadonlyArray<Mailbox>, Reason> =>
     Effect.tap(
       simple((connection) => connection.list({ status: options?.status ?? false })),
-      (mailboxes) => Ref.set(known, mailboxes)
+      (mailboxes) =>
+        Effect.flatMap(Clock.currentTimeMillis, (now) => Ref.set(known, { mailboxes, until: now + knownMillis }))
     )
 
-  /** The mailbox of a special use, as the account listed its mailboxes last. */
+  /** The mailbox of a special use, as the account listed its mailboxes not long ago. */
   const bySpecialUse = (use: SpecialUse): Effect.Effect<Option.Option<Mailbox>, Reason> =>
-    Effect.map(
-      Effect.flatMap(Ref.get(known), (mailboxes) => mailboxes === undefined ? list() : Effect.succeed(mailboxes)),
-      (mailboxes) => Option.fromUndefinedOr(mailboxes.find((mailbox) => mailbox.specialUse === use))
-    )
+    Effect.gen(function*() {
+      const [last, now] = yield* Effect.all([Ref.get(known), Clock.currentTimeMillis])
+      const mailboxes = last !== undefined && now < last.until ? last.mailboxes : yield* list()
+      return Option.fromUndefinedOr(mailboxes.find((mailbox) => mailbox.specialUse === use))
+    })
 
   /** A server may answer STATUS of the selected mailbox from the session's view (RFC 9051 6.3.11): NOOP brings it up to date. */
   const statusOn = (connection: ImapConnection, mailbox: string): Effect.Effect<MailboxStatus, Reason> =>

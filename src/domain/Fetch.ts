@@ -43,10 +43,11 @@ export interface FetchValues {
   readonly threadId: string | undefined
 }
 
-/** One fetched message: its reference and exactly the items that were asked for. */
+/** One fetched message: its reference and exactly the items that were asked for; one that may have been asked for may be absent. */
 export type Fetched<Items extends FetchItems> =
   & { readonly ref: MessageRef }
   & {
     readonly [Item in keyof Items & keyof FetchValues as Items[Item] extends undefined ? never : Item]:
-      FetchValues[Item]
+      | FetchValues[Item]
+      | (Record<never, never> extends Pick<Items, Item> ? undefined : never)
   }

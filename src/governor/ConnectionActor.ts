@@ -47,8 +47,8 @@ export interface Reports {
   readonly rested: (affinity: string | undefined) => Effect.Effect<void>
   /** Closing; no more messages, please. */
   readonly closing: Effect.Effect<void>
-  /** Something happened in a mailbox it rested on, or may have happened while it did not listen. */
-  readonly heard: (mailbox: string) => Effect.Effect<void>
+  /** Something happened in a mailbox it rested on, or may have happened while it did not listen; and how the rest ended. */
+  readonly heard: (mailbox: string, exit: Exit.Exit<void, Reason>) => Effect.Effect<void>
 }
 
 /** Opens a connection, serves it, closes it. Fails only with the reason for which it could not be opened. */
@@ -95,7 +95,7 @@ const work = Effect.fnUntraced(function*<C extends Governed>(
           Queue.peek(inbox)
         )
         if (!Exit.isExit(rested)) continue
-        yield* reports.heard(message.mailbox)
+        yield* reports.heard(message.mailbox, rested)
         if (!connection.isUsable()) break
         yield* reports.rested(connecting.affinityOf(connection))
         continue

@@ -137,14 +137,17 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
           }),
         rested: (affinity) => Effect.suspend(() => report({ _tag: "Rested", connection: id, affinity })),
         closing: Effect.suspend(() => report({ _tag: "Closing", connection: id })),
-        heard: (mailbox) => Effect.sync(() => bells.ring(mailbox))
+        heard: (mailbox, exit) =>
+          Effect.sync(() => {
+            pace.worked(exit)
+            bells.ring(mailbox)
+          })
       }
     ).pipe(
       Effect.onExit((exit) =>
         Effect.suspend(() => {
           actors.delete(id)
-          // whoever is left was given the connection when it had gone already: its work has not begun
-          for (const pending of self.serving) pending.fail(gone())
+          for (const pending of self.serving) pending.fail(gone(self.begun))
           if (!self.opened && Exit.isFailure(exit)) {
             openFailure = exit.cause
             const reason = failureOf(exit.cause)
@@ -212,7 +215,9 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
   }
 
   const unused = new ConnectionLost({ detail: "it had closed before it was used", written: false })
-  const gone = () => Cause.fail(dispatcher.isShutDown ? new AccountClosed({}) : unused)
+  const cut = new ConnectionLost({ detail: "the account was closed before the answer came", written: true })
+  /** Why a connection left its callers without an answer. Work that had begun is only ever ended by closing the account. */
+  const gone = (begun: boolean) => Cause.fail(begun ? cut : dispatcher.isShutDown ? new AccountClosed({}) : unused)
 
   const plan = Effect.fnUntraced(function*() {
     due.closeUnsafe()
