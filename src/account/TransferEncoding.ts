@@ -31,17 +31,30 @@ const base64 = (): Decoder => {
   }
 }
 
+// A run of blanks is looked at from its beginning only: from each of its places, a long one would take the square of its length.
+const heldBack = /(?:=[ \t]*[0-9A-Fa-f]?\r?|(?<![ \t])[ \t]+\r?)$/
+const blanksAtLineEnd = /(?<![ \t])[ \t]+(?=\r?\n|$)/g
+const isBlank = (text: string) => /^[ \t]*$/.test(text)
+
 const quotedPrintable = (): Decoder => {
   let rest = ""
+  let endsInBlank = false
   return (page, last) => {
-    const text = rest + Buffer.from(page).toString("latin1")
+    const added = Buffer.from(page).toString("latin1")
+    // what is held back is not looked through again for each page of nothing but blanks
+    if (!last && endsInBlank && isBlank(added)) {
+      rest += added
+      return new Uint8Array(0)
+    }
+    const text = rest + added
     // an escape, a soft line break, or blanks before a line end may go on in the next page
     const whole = last
       ? text.length
-      : text.length - (/(?:=[ \t]*[0-9A-Fa-f]?\r?|[ \t]+\r?)$/.exec(text)?.[0].length ?? 0)
+      : text.length - (heldBack.exec(text)?.[0].length ?? 0)
     rest = text.slice(whole)
+    endsInBlank = /[ \t]$/.test(rest.slice(-1))
     const decoded = text.slice(0, whole)
-      .replace(/[ \t]+(?=\r?\n|$)/g, (blanks, offset: number) => last || offset + blanks.length < whole ? "" : blanks)
+      .replace(blanksAtLineEnd, (blanks, offset: number) => last || offset + blanks.length < whole ? "" : blanks)
       .replace(last ? /=(?:\r?\n|$)/g : /=\r?\n/g, "")
       .replace(/=([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
     return Buffer.from(decoded, "latin1")

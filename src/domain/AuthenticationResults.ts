@@ -56,7 +56,7 @@ export class AuthenticationResults extends Schema.Class<AuthenticationResults>("
   static parse(value: string): Option.Option<AuthenticationResults> {
     const [first = "", ...rest] = splitOutsideQuotes(withoutComments(value), ";")
     // a version may follow the name
-    const authservId = unquoted(first.replace(/\s+\d+$/, ""))
+    const authservId = unquoted(first.replace(/(?<!\s)\s+\d+$/, ""))
     if (authservId === "" || /[\s=]/.test(authservId)) return Option.none()
     const results = rest.flatMap((text) => {
       const [head, ...pairs] = pairsOf(text)
@@ -83,7 +83,13 @@ export class AuthenticationResults extends Schema.Class<AuthenticationResults>("
   }
 }
 
-/** `name = value` in order; blanks around "=", "." and "/" are allowed. */
+/**
+ * `name = value` in order; blanks around "=", "." and "/" are allowed. Runs are matched from their beginning only, which
+ * keeps the time linear in the length.
+ */
 const pairsOf = (text: string): ReadonlyArray<readonly [string, string]> =>
-  [...text.replace(/\s*([=./])\s*/g, "$1").matchAll(/([^\s="]+)=("(?:\\.|[^"\\])*"|[^\s"]+)/g)]
+  [
+    ...text.replace(/(?<!\s)\s+(?=[=./])/g, "").replace(/([=./])\s+/g, "$1")
+      .matchAll(/(?<![^\s="])([^\s="]+)=("(?:\\.|[^"\\])*"|[^\s"]+)/g)
+  ]
     .map(([, name = "", value = ""]) => [name, unquoted(value)] as const)

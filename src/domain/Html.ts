@@ -83,7 +83,7 @@ export const escapeHtml = (text: string): string =>
 
 /** Plain text as HTML that shows it line for line. */
 export const htmlOfText = (text: string): string =>
-  escapeHtml(text.replace(/\r\n?/g, "\n").replace(/\n+$/, "")).replace(/\n/g, "<br>\n")
+  escapeHtml(text.replace(/\r\n?/g, "\n").replace(/(?<!\n)\n+$/, "")).replace(/\n/g, "<br>\n")
 
 const blocks = new Set(
   ("address article aside body center dd div dl dt fieldset figure footer form h1 h2 h3 h4 h5 h6 header hr " +
@@ -148,8 +148,10 @@ export const textOfHtml = (html: string): string => {
       if (name === "body") skipping = 0
       if (skipping > 0) return
       if (name === "br") {
-        if (line.trim() === "") lines.push(markOf(depth))
-        else end()
+        if (line.trim() === "") {
+          lines.push(markOf(depth))
+          reset()
+        } else end()
       } else if (name === "hr") {
         end()
         add("----")
@@ -170,8 +172,8 @@ export const textOfHtml = (html: string): string => {
   })
   end()
   while (lines.length > 0 && /^>*$/.test(lines.at(-1) ?? "")) lines.pop()
-  while (lines.length > 0 && lines[0] === "") lines.shift()
-  return lines.join("\n")
+  const first = lines.findIndex((each) => each !== "")
+  return lines.slice(first < 0 ? lines.length : first).join("\n")
 }
 
 /** Elements that are left out themselves, while what stands in them stays. */

@@ -56,7 +56,8 @@ export const imapCommand = (refusal: ImapRefusal, subject: ImapSubject = {}): Re
   decide(commandRows, clean(refusal), subject)
 
 /** The reason behind a 4xx or 5xx reply, or one that fits no step. `size` is that of the message at hand, in octets. */
-export const smtpReason = (reply: SmtpReply, step: SmtpStep, size = 0): Reason => {
+export const smtpReason = (heard: SmtpReply, step: SmtpStep, size = 0): Reason => {
+  const reply = { ...heard, text: heard.text.slice(0, longestText) }
   const row = smtpRows.find((row) =>
     (row.step === undefined || row.step.includes(step)) &&
     (row.code === undefined || row.code.includes(reply.code)) &&
@@ -122,9 +123,12 @@ export const imapflowFailure = (
   return undefined
 }
 
+/** More of a text is neither read nor kept: no server says so much, and some patterns look through it again and again. */
+const longestText = 4096
+
 /** Free of what a server adds for its own statistics: Dovecot ends its texts with "(0.001 + 0.000 secs).". */
 export const plain = (text: string): string =>
-  text.replace(/\s*\(\d+\.\d+ \+ \d+\.\d+(?: \+ \d+\.\d+)* secs\)\.?/g, "").trim()
+  text.slice(0, longestText).replace(/(?<!\s)\s*\(\d+\.\d+ \+ \d+\.\d+(?: \+ \d+\.\d+)* secs\)\.?/g, "").trim()
 
 // Words of refusals, in the order in which they are asked for.
 

@@ -25,7 +25,7 @@ export interface Failure {
 export const readCapabilities = (response: string): Capabilities =>
   new Map(
     response.split(/\r?\n/).slice(1).map((line) => {
-      const [, name = "", parameters = ""] = /^\d{3}[ -]\s*([^\s=]+)[\s=]*(.*)$/.exec(line) ?? []
+      const [, name = "", parameters = ""] = /^\d{3}[ -]\s*([^\s=]+)[\s=]*([^]*)$/.exec(line) ?? []
       return [name.toUpperCase(), parameters.trim().toUpperCase()]
     })
   )

@@ -187,7 +187,7 @@ const assemble = (octets: Buffer, body: Body): ParsedMessage => {
   }
   if (body.tree !== undefined) walk(body.tree)
   const type = first("content-type")
-  if (type !== undefined && /^\s*multipart\//i.test(type) && !/;\s*boundary\s*\*?\d*\*?\s*=/i.test(type)) {
+  if (type !== undefined && /^\s*multipart\//i.test(type) && !/;\s*boundary(?:\*\d*\*?)?\s*=/i.test(type)) {
     problems.push("the Content-Type names no boundary, so the parts cannot be told apart")
   }
 
