@@ -7,6 +7,7 @@ import type { Endpoint } from "../domain/AccountConfig.ts"
 import type { AccessToken, Login } from "../domain/Credentials.ts"
 import { type Reason, TooLarge, Unsupported } from "../domain/MailError.ts"
 import { connectFailure, parseSmtpReply, smtpReason, type SmtpStep } from "./Classification.ts"
+import { withoutSecretOf } from "./EchoedSecret.ts"
 import type { SmtpEnvelope } from "./SmtpDriver.ts"
 
 /** The extensions of a server with their parameters, both in upper case. */
@@ -65,13 +66,7 @@ export const bearerMessage = (
 
 /** A server may repeat what it was given; none of it may reach an error. */
 export const withoutSecret = (failure: Failure, credentials: Login): Failure => {
-  const secret = Redacted.value(credentials._tag === "Password" ? credentials.password : credentials.token)
-  const forms = [
-    `\0${credentials.user}\0${secret}`,
-    `user=${credentials.user}\x01auth=Bearer ${secret}\x01\x01`,
-    secret
-  ].flatMap((form) => [Buffer.from(form).toString("base64"), form])
-  const hide = (text: string) => forms.reduce((text, form) => text.replaceAll(form, "<redacted>"), text)
+  const hide = withoutSecretOf(credentials)
   return {
     ...failure,
     code: failure.code,

@@ -1,10 +1,11 @@
 /**
  * The IMAP driver over imapflow. Everything above the contract in `ImapDriver` is independent of it. Its own time-outs are set far beyond any bound of ours: every wait is bounded on the Clock.
  */
-import { Effect, Layer, Redacted, type Scope } from "effect"
+import { Effect, Layer, type Scope } from "effect"
 import { portOf } from "../domain/AccountConfig.ts"
 import type { Login } from "../domain/Credentials.ts"
 import { InvalidInput, type Reason } from "../domain/MailError.ts"
+import { secretOf, withoutSecretOf } from "./EchoedSecret.ts"
 import { type ImapConnection, type ImapConnectOptions, ImapDriver } from "./ImapDriver.ts"
 import { ImapFlow } from "./imapflow/client.ts"
 import { makeConnection } from "./imapflow/connection.ts"
@@ -66,12 +67,8 @@ const makeLink = ({ credentials, endpoint }: ImapConnectOptions): Link => {
     greetingTimeout: farMillis,
     socketTimeout: farMillis
   })
-  const plain = Buffer.from(`\0${credentials.user}\0${secret}`).toString("base64")
-  return new Link(client, wire, witness, [secret, plain, Buffer.from(secret).toString("base64")])
+  return new Link(client, wire, witness, withoutSecretOf(credentials))
 }
-
-const secretOf = (credentials: Login): string =>
-  Redacted.value(credentials._tag === "Password" ? credentials.password : credentials.token)
 
 const badCredentials = (credentials: Login): Reason | undefined => {
   const field = /[\r\n\0]/.test(credentials.user)

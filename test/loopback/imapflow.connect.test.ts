@@ -5,8 +5,8 @@ import { TestClock } from "effect/testing"
 import { Trust } from "../../src/domain/AccountConfig.ts"
 import * as imapflow from "../../src/driver/imapflow.ts"
 import { certificate } from "./certificate.ts"
-import { scripted } from "./ScriptedImapServer.ts"
-import { connect, failure, secret, session } from "./Session.ts"
+import { type Script, scripted } from "./ScriptedImapServer.ts"
+import { connect, type ConnectOptions, failure, secret, session } from "./Session.ts"
 
 const noLogin = "IMAP4rev1"
 
@@ -169,6 +169,44 @@ describe("connecting over IMAP", () => {
       const reason = yield* failure(connect(server.port))
       assert.notInclude(`${reason.message} ${JSON.stringify(reason)}`, secret)
     }).pipe(Effect.provide(imapflow.layer)))
+
+  const quoting = "pass\"wo\\rd"
+  const echoes: ReadonlyArray<
+    readonly [what: string, options: ConnectOptions, script: (token: string) => Script, sent: RegExp]
+  > = [
+    [
+      "a password in a quoted string",
+      { password: quoting },
+      () => ({ lines: ["C: LOGIN …", `S: $ BAD LOGIN anna "pass\\"wo\\\\rd" is what you said`] }),
+      /wo\\+rd/
+    ],
+    ...["XOAUTH2", "OAUTHBEARER"].map((mechanism) =>
+      [
+        `the message of ${mechanism}`,
+        { token: "tok-123-abcdef" },
+        (message: string) => ({
+          capabilities: `${noLogin} AUTH=${mechanism} SASL-IR`,
+          lines: [`C: AUTHENTICATE ${mechanism} …`, `S: $ BAD what is AUTHENTICATE ${mechanism} ${message}?`]
+        }),
+        /[A-Za-z0-9+/]{30,}/
+      ] as const
+    )
+  ]
+  for (const [what, options, script, sent] of echoes) {
+    it.effect(`keeps ${what} out of the reason if the server repeats it`, () =>
+      Effect.gen(function*() {
+        // what is sent is learned from a first connection
+        const first = yield* scripted(script("-"))
+        yield* failure(connect(first.port, options))
+        const message = first.heard.map((line) => line.split(" ")[2] ?? "").find((word) => word.length > 20) ?? ""
+        const second = yield* scripted(script(message))
+        const reason = yield* failure(connect(second.port, options))
+        assert.match(second.heard.join("\n"), sent)
+        const shown = `${reason.message} ${JSON.stringify(reason)}`
+        assert.include(shown, "<redacted>")
+        assert.notMatch(shown, sent)
+      }).pipe(Effect.provide(imapflow.layer)))
+  }
 
   it.effect("refuses credentials that could end the command before anything is sent", () =>
     Effect.gen(function*() {

@@ -41,17 +41,18 @@ export class Link {
   readonly client: ImapFlow
   readonly #wire: Wire
   readonly #witness: Witness
-  readonly #secrets: ReadonlyArray<string>
+  /** Takes out anything secret, should a server repeat what it was told. */
+  readonly #clean: (text: string) => string
   #isBroken = false
   #isBusy = false
   /** A command left running on purpose; the next one waits for it. */
   #pending: Promise<unknown> | undefined
 
-  constructor(client: ImapFlow, wire: Wire, witness: Witness, secrets: ReadonlyArray<string>) {
+  constructor(client: ImapFlow, wire: Wire, witness: Witness, clean: (text: string) => string) {
     this.client = client
     this.#wire = wire
     this.#witness = witness
-    this.#secrets = secrets
+    this.#clean = clean
     // Without a listener the error that reports a lost socket would end the process.
     client.on("error", (error) => {
       witness.fatal ??= error
@@ -279,11 +280,6 @@ export class Link {
     const { fatal } = this.#witness
     const why = this.client.byeReason ?? fatal?.code ?? fatal?.message
     return why === undefined ? "the connection is closed" : this.#clean(why)
-  }
-
-  /** Free of anything secret, should a server repeat what it was told. */
-  #clean(text: string): string {
-    return this.#secrets.reduce((text, secret) => text.replaceAll(secret, "***"), text)
   }
 }
 
