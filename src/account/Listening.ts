@@ -16,6 +16,8 @@ export const idleRenewal = Duration.minutes(5)
 const refusedPause = Duration.seconds(30)
 
 export interface Listening {
+  /** The connection, such that what it does itself without an echo from the server is news to those who watch. */
+  readonly attentive: (connection: ImapConnection) => ImapConnection
   /** Notes that the selected mailbox has just been read up to date. */
   readonly synchronised: (connection: ImapConnection) => void
   /** Listens; completes when it is time to ring. Interrupting it leaves the connection usable. */
@@ -38,6 +40,16 @@ export const make = (): Listening => {
   const isUpToDate = (connection: ImapConnection) => {
     const last = synchronisations.get(connection)
     return last?.selected !== undefined && last.selected === connection.selected() && last.heard === connection.heard()
+  }
+
+  const attentive = (connection: ImapConnection): ImapConnection => {
+    const attended: ImapConnection = {
+      ...connection,
+      // flags are stored silently (RFC 9051 6.4.6)
+      store: (range, change) =>
+        Effect.ensuring(connection.store(range, change), Effect.sync(() => synchronisations.delete(attended)))
+    }
+    return attended
   }
 
   /** A command is not left half-way: its connection would be lost. Its own bound ends it. */
@@ -64,5 +76,5 @@ export const make = (): Listening => {
     }
   })
 
-  return { synchronised, rest }
+  return { attentive, synchronised, rest }
 }

@@ -120,7 +120,7 @@ export const make = Effect.fnUntraced(function*(
   const connectImap = (endpoint: Endpoint) =>
     Effect.map(
       logins.connect((credentials) => imapDriver.connect({ endpoint, credentials, connectTimeoutMillis })),
-      (connection) => bounded(connection, limits.commandTimeout)
+      (connection) => listening.attentive(bounded(connection, limits.commandTimeout))
     )
   const connectSmtp = (endpoint: Endpoint) =>
     logins.connect((credentials) => smtpDriver.connect({ endpoint, credentials, connectTimeoutMillis }))

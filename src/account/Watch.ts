@@ -3,7 +3,7 @@
  * something in IDLE, when the heartbeat is due, or when a connection has been lost. The rounds are requests like any
  * other; between them no connection is held, and an idle one listens.
  */
-import { Clock, Duration, Effect, Latch, Option, Schedule, type Scope, Stream } from "effect"
+import { Clock, Duration, Effect, Latch, Option, Schedule, type Scope, Semaphore, Stream } from "effect"
 import type { Cursor } from "../domain/Cursor.ts"
 import { InvalidInput, type Reason } from "../domain/MailError.ts"
 import type { Changes } from "../domain/MailEvent.ts"
@@ -43,6 +43,8 @@ interface Watcher {
   cursor: Cursor | undefined
   /** Opens when another has seen more. */
   readonly behind: Latch.Latch
+  /** Lets those who watch the same mailbox look one after another: they need one connection together. */
+  readonly turn: Semaphore.Semaphore
   /** Waits until it is time to look. */
   readonly wait: Effect.Effect<void>
 }
@@ -50,6 +52,8 @@ interface Watcher {
 export const make = (operations: Operations) => {
   const { imap, onConnection, retrying, synchronised } = operations
   const watchers = new Set<Watcher>()
+  /** Watches leave the last connection to others, however many mailboxes they look into. */
+  const looking = Semaphore.makeUnsafe(Math.max(1, operations.config.limits.imapConnections - 1))
 
   /** The server tells a connection once: whoever has seen it lets the others know. */
   const seen = (cursor: Cursor, by: Watcher | undefined) => {
@@ -92,6 +96,8 @@ export const make = (operations: Operations) => {
       behind.closeUnsafe()
       const isDone = ({ again }: Round) => !again || turn >= maxTurns
       const found = yield* look(mailbox, watcher.cursor, isDone, watcher).pipe(
+        looking.withPermit,
+        watcher.turn.withPermit,
         Effect.retry(Schedule.while(patience, ({ input }: { readonly input: Reason }) => mayPass(input)))
       )
       watcher.cursor = found.changes.cursor
@@ -121,7 +127,9 @@ export const make = (operations: Operations) => {
     })
     return yield* Effect.acquireRelease(
       Effect.sync(() => {
-        const watcher: Watcher = { mailbox, cursor: options?.since, behind, wait }
+        const other = [...watchers].find((watcher) => watcher.mailbox === mailbox)
+        const turn = other?.turn ?? Semaphore.makeUnsafe(1)
+        const watcher: Watcher = { mailbox, cursor: options?.since, behind, turn, wait }
         watchers.add(watcher)
         return watcher
       }),

@@ -30,6 +30,10 @@ export class Bells {
     for (const bell of this.#byMailbox.get(mailbox) ?? []) bell.openUnsafe()
   }
 
+  ringAll(): void {
+    for (const mailbox of this.#byMailbox.keys()) this.ring(mailbox)
+  }
+
   static ear(bell: Latch.Latch, isListening: () => boolean): Ear {
     return { heard: Effect.tap(bell.await, () => Effect.sync(() => bell.closeUnsafe())), isListening }
   }

@@ -47,8 +47,6 @@ export type Event =
     readonly failWaiting: boolean
     readonly retryAt: number
   }
-  /** None is opened before this, whatever was said of it earlier. */
-  | { readonly _tag: "RetryAt"; readonly at: number }
   /** The connection has done its work and is free; `affinity` is what it has selected now. */
   | { readonly _tag: "Done"; readonly connection: number; readonly affinity: string | undefined }
   /** It listens no more, although it was given no work. Comes too late to matter where it was given work meanwhile. */
@@ -158,9 +156,6 @@ export class Dispatcher {
         this.#openAfter = event.retryAt
         this.#spareAfter = now + Math.min(firstSpareRetryMillis * 2 ** this.#failedOpenings++, longestSpareRetryMillis)
         if (event.failWaiting) this.#failAll("OpenFailed")
-        return
-      case "RetryAt":
-        this.#openAfter = event.at
         return
       case "Done":
         return this.#become(event.connection, "idle", event.affinity, now)

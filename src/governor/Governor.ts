@@ -157,9 +157,8 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
                 : pace.openFailed(id, reason)
             )
           }
-          const closed = report({ _tag: "Closed", connection: id })
           pace.closed()
-          return closed
+          return report({ _tag: "Closed", connection: id })
         })
       ),
       Effect.ignore
@@ -383,6 +382,8 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
     Effect.suspend(() => {
       dispatcher.apply({ _tag: "ShutDown" }, now())
       for (const action of dispatcher.plan(now())) carryOut(action)
+      // Who watches is told so when it looks the next time.
+      bells.ringAll()
       return FiberMap.clear(fibers)
     })
   )

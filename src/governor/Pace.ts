@@ -38,9 +38,6 @@ export class Pace {
   #openFailures = 0
   #refusal: { readonly reason: AuthenticationFailed; readonly until: number } | undefined
 
-  /** When the server lets itself be asked again, where more patience was shown because there were other connections. */
-  #connectAt: number | undefined
-
   constructor(options: PaceOptions) {
     this.#options = options
     this.#cooldown = new Cooldown(options.cap)
@@ -65,18 +62,11 @@ export class Pace {
   opened(): void {
     this.#refusal = undefined
     this.#openFailures = 0
-    this.#connectAt = undefined
     this.#obey(this.#cooldown.opened())
   }
 
-  /** A connection has closed, and the dispatcher knows. */
   closed(): void {
-    const { dispatcher, now } = this.#options
-    this.#obey(this.#cooldown.closed(now()))
-    if (this.#live > 0 || this.#connectAt === undefined) return
-    // Those who wait have no other connection to wait for any more.
-    dispatcher.apply({ _tag: "RetryAt", at: this.#connectAt }, now())
-    this.#connectAt = undefined
+    this.#obey(this.#cooldown.closed(this.#options.now()))
   }
 
   /** How work on a connection ended. */
@@ -99,7 +89,6 @@ export class Pace {
     const pause = reason._tag === "AuthenticationFailed"
       ? refusedMillis
       : Math.min(longestOpenRetryMillis, openRetryMillis * 2 ** this.#openFailures++)
-    this.#connectAt = alone || reason._tag === "AuthenticationFailed" ? undefined : connectAt
     const soon = reason._tag === "ConnectionRefusedByLimit" && connectAt > at && connectAt - at < soonMillis
     return {
       _tag: "OpenFailed",

@@ -10,6 +10,7 @@ import { searching } from "./searching.ts"
 import { sending } from "./sending.ts"
 import { sharing } from "./sharing.ts"
 import { onSubject, type Subject } from "./Subject.ts"
+import { watching } from "./watching.ts"
 
 export const contract = (subject: Subject): void =>
   onSubject(subject, (suite) => {
@@ -19,5 +20,6 @@ export const contract = (subject: Subject): void =>
     changing(suite)
     sending(suite)
     sharing(suite)
+    watching(suite)
     refusing(suite)
   })
