@@ -77,7 +77,7 @@ const withConnections = (affinities: ReadonlyArray<string | undefined>, options:
 describe("any history", () => {
   // EFFECT_MAIL_SEED=7 plays one history, EFFECT_MAIL_SEED=1-1000000 many.
   const [first = 1, last = first] = (process.env.EFFECT_MAIL_SEED ?? "1-10000").split("-").map(Number)
-  const histories = 500
+  const histories = 200
 
   for (let from = first; from <= last; from += histories) {
     const to = Math.min(last, from + histories - 1)
