@@ -4,20 +4,11 @@
  * caller is told so (`OutcomeUnknown`).
  */
 import { Effect, Option } from "effect"
-import {
-  ConnectionLost,
-  InvalidInput,
-  MessageNotFound,
-  OutcomeUnknown,
-  ProtocolViolation,
-  type Reason,
-  TimedOut,
-  Unsupported
-} from "../domain/MailError.ts"
+import { InvalidInput, MessageNotFound, OutcomeUnknown, type Reason, Unsupported } from "../domain/MailError.ts"
 import { MessageRef, MessageSet } from "../domain/MessageSet.ts"
 import type { AppendOptions, CopyResult, FlagChange, ImapConnection } from "../driver/ImapDriver.ts"
 import type { Mailboxes } from "./Mailboxes.ts"
-import type { Operations } from "./Operations.ts"
+import { type Operations, unwritten } from "./Operations.ts"
 
 /** Exactly one of `add`, `remove` and `set`: flags as the server writes them ("\\Seen", "$Forwarded"). */
 export interface FlagOptions {
@@ -41,7 +32,15 @@ interface Transferred {
 const commandSize = 1_000
 
 export const make = (operations: Operations, mailboxes: Mailboxes) => {
-  const { inMailbox, onConnection, retrying } = operations
+  const { arrivals, inMailbox, onConnection, retrying } = operations
+
+  /** Notes what was filed, so that every connection will know of it. */
+  const noting = (at: Option.Option<MessageSet>) =>
+    Effect.sync(() => {
+      if (Option.isSome(at) && !at.value.isEmpty) {
+        arrivals.filed(at.value.mailbox, at.value.uidValidity, at.value.uids.at(-1) ?? 0)
+      }
+    })
 
   // --- flags
 
@@ -69,6 +68,7 @@ export const make = (operations: Operations, mailboxes: Mailboxes) => {
       if (messages.isEmpty) return { messages, at: Option.some(messages) }
       const at = yield* inMailbox(set, (connection) => connection.copy(messages.toRange(), to)).pipe(
         Effect.map((result) => landed(to, result)),
+        Effect.tap(noting),
         Effect.catchIf(mayHaveTakenPlace, (reason) =>
           verify({
             mailbox: to,
@@ -101,7 +101,9 @@ export const make = (operations: Operations, mailboxes: Mailboxes) => {
           begun = messages
           if (here.isEmpty) return { messages, at: isRepeated ? Option.none() : Option.some(here) }
           const result = yield* moveOn(connection, here, to, copied)
-          return { messages, at: isRepeated ? Option.none() : landed(to, result) }
+          const at = landed(to, result)
+          yield* noting(at)
+          return { messages, at: isRepeated ? Option.none() : at }
         })))
     })
 
@@ -175,6 +177,9 @@ export const make = (operations: Operations, mailboxes: Mailboxes) => {
           { octets: source.length }
         ).pipe(
           Effect.map((place) => Option.map(Option.fromUndefinedOr(place), (at) => new MessageRef({ mailbox, ...at }))),
+          Effect.tap((at) =>
+            noting(Option.map(at, ({ uid, uidValidity }) => MessageSet.of(mailbox, uidValidity, [uid])))
+          ),
           Effect.catchIf(mayHaveTakenPlace, (reason) =>
             before === undefined ? Effect.fail(unknown(reason)) : Effect.map(
               verify({
@@ -202,7 +207,7 @@ export const make = (operations: Operations, mailboxes: Mailboxes) => {
     readonly reason: Reason
   }): Effect.Effect<Option.Option<MessageSet>, Reason> =>
     retrying("always")(
-      inMailbox(looked, (connection) =>
+      inMailbox({ ...looked, uid: Infinity }, (connection) =>
         Effect.forEach(looked.messageIds, (messageId) =>
           messageId === undefined ? Effect.undefined : Effect.map(
             connection.search({
@@ -308,17 +313,3 @@ const mayHaveTakenPlace = (reason: Reason): boolean => "written" in reason && re
 const asking = <A>(question: Effect.Effect<A, Reason>): Effect.Effect<A, Reason> => Effect.mapError(question, unwritten)
 
 const unknown = (reason: Reason): OutcomeUnknown => new OutcomeUnknown({ detail: reason.message })
-
-/** The same reason, of a command that is known not to have taken place. */
-const unwritten = (reason: Reason): Reason => {
-  switch (reason._tag) {
-    case "ConnectionLost":
-      return new ConnectionLost({ detail: reason.detail, written: false })
-    case "ProtocolViolation":
-      return new ProtocolViolation({ detail: reason.detail, written: false })
-    case "TimedOut":
-      return new TimedOut({ wait: reason.wait, after: reason.after, written: false })
-    default:
-      return reason
-  }
-}

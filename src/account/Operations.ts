@@ -5,7 +5,14 @@
 import { Context, Duration, Effect, type Scope } from "effect"
 import type { AccountConfig, Endpoint } from "../domain/AccountConfig.ts"
 import { Agent } from "../domain/Agent.ts"
-import { InvalidInput, MailboxChanged, type Reason } from "../domain/MailError.ts"
+import {
+  ConnectionLost,
+  InvalidInput,
+  MailboxChanged,
+  ProtocolViolation,
+  type Reason,
+  TimedOut
+} from "../domain/MailError.ts"
 import { type ImapConnection, ImapDriver, type SelectedMailbox } from "../driver/ImapDriver.ts"
 import { type SmtpConnection, SmtpDriver } from "../driver/SmtpDriver.ts"
 import { bounded } from "../governor/CommandTimeout.ts"
@@ -14,12 +21,18 @@ import * as Logins from "../governor/Logins.ts"
 import { type RateCosts, RateLimit } from "../governor/RateLimit.ts"
 import { RetryPolicy, type Safety } from "../governor/RetryPolicy.ts"
 import * as Telemetry from "../governor/Telemetry.ts"
+import { Arrivals } from "./Arrivals.ts"
 import * as Listening from "./Listening.ts"
 
-/** A mailbox to be selected; with `uidValidity` only as long as it is the same mailbox (I12). */
+/**
+ * A mailbox to be selected; with `uidValidity` only as long as it is the same mailbox (I12). The connection will know of
+ * the messages named: of `uid`, or the last of `uids`; Infinity for whatever there is.
+ */
 export interface Place {
   readonly mailbox: string
   readonly uidValidity?: number | undefined
+  readonly uid?: number | undefined
+  readonly uids?: ReadonlyArray<number> | undefined
 }
 
 /** What an attempt says of itself: the mailbox it will select, and octets for the windows that limit them. */
@@ -34,6 +47,8 @@ export interface Needs<A> {
 export interface Shared<P, A> extends Needs<A> {
   readonly key: string
   readonly size: number
+  /** The last message it names. */
+  readonly uid: number
   readonly payload: P
 }
 
@@ -42,6 +57,8 @@ export interface Operations {
   readonly imap: Governor.Governor<ImapConnection>
   readonly smtp: Governor.Governor<SmtpConnection>
   readonly rates: RateLimit
+  /** What connections know of new messages. */
+  readonly arrivals: Arrivals
   /** Repeats as the account's policy says, where it is safe. */
   readonly retrying: (safety: Safety) => <A>(attempt: Effect.Effect<A, Reason>) => Effect.Effect<A, Reason>
   /** One attempt of IMAP work on any connection. */
@@ -70,17 +87,35 @@ export interface Operations {
   ) => Effect.Effect<A, E | Reason>
 }
 
-/** Selects the mailbox, and makes sure that it is the one that was meant. */
-export const select = (
+/** Selects the mailbox, and makes sure that it is the one that was meant, and that the messages meant are known there. */
+const select = (
+  arrivals: Arrivals,
   connection: ImapConnection,
-  { mailbox, uidValidity }: Place
+  { mailbox, uid, uids, uidValidity }: Place
 ): Effect.Effect<SelectedMailbox, Reason> =>
   connection.select(mailbox, { readOnly: false }).pipe(
     Effect.filterOrFail(
       (selected) => uidValidity === undefined || uidValidity === selected.uidValidity,
       (selected) => new MailboxChanged({ mailbox, expected: uidValidity ?? 0, actual: selected.uidValidity })
-    )
+    ),
+    Effect.tap((selected) => arrivals.upTo(uid ?? uids?.at(-1) ?? 0, connection, selected)),
+    // where it fails, what was to be done there has not been begun
+    Effect.mapError(unwritten)
   )
+
+/** The same reason, of a command that is known not to have taken place. */
+export const unwritten = (reason: Reason): Reason => {
+  switch (reason._tag) {
+    case "ConnectionLost":
+      return new ConnectionLost({ detail: reason.detail, written: false })
+    case "ProtocolViolation":
+      return new ProtocolViolation({ detail: reason.detail, written: false })
+    case "TimedOut":
+      return new TimedOut({ wait: reason.wait, after: reason.after, written: false })
+    default:
+      return reason
+  }
+}
 
 const overtakings = 8
 const overtakingMillis = 1_000
@@ -114,6 +149,7 @@ export const make = Effect.fnUntraced(function*(
     weightOf: (agent: string) => Object.hasOwn(limits.weights, agent) ? limits.weights[agent] ?? 1 : 1
   }
 
+  const arrivals = new Arrivals()
   const telemetry = yield* Telemetry.make(config.name)
   const listening = Listening.make()
 
@@ -205,19 +241,24 @@ export const make = Effect.fnUntraced(function*(
     )
 
   const sharing: Operations["sharing"] = <P, A>() => {
-    const share = imap.sharing<{ readonly begin: Effect.Effect<void>; readonly payload: P }, A>()
+    const share = imap.sharing<
+      { readonly begin: Effect.Effect<void>; readonly uid: number; readonly payload: P },
+      A
+    >()
     return (
       place: Place,
-      { key, octetsOf, payload, size }: Shared<P, A>,
+      { key, octetsOf, payload, size, uid }: Shared<P, A>,
       work: Governor.SharedWork<ImapConnection, P, A>
     ) =>
       admitted({ bytes: 0 }, octetsOf, (caller, begin) =>
         share(
           { ...caller, affinity: place.mailbox, key: `${place.uidValidity} ${place.mailbox} ${key}`, size },
-          { begin, payload },
+          { begin, uid, payload },
           (connection, entries) =>
             Effect.forEach(entries, (entry) => entry.begin, { discard: true }).pipe(
-              Effect.andThen(select(connection, place)),
+              Effect.andThen(
+                select(arrivals, connection, { ...place, uid: Math.max(...entries.map((entry) => entry.uid)) })
+              ),
               Effect.andThen(work(connection, entries.map((entry) => entry.payload)))
             )
         ))
@@ -228,6 +269,7 @@ export const make = Effect.fnUntraced(function*(
     imap,
     smtp,
     rates,
+    arrivals,
     retrying: (safety) =>
       RetryPolicy.retrying(
         policy,
@@ -237,7 +279,7 @@ export const make = Effect.fnUntraced(function*(
     onConnection: submit,
     inMailbox: (place, work, needs) =>
       submit(
-        (connection) => Effect.flatMap(select(connection, place), (selected) => work(connection, selected)),
+        (connection) => Effect.flatMap(select(arrivals, connection, place), (selected) => work(connection, selected)),
         { ...needs, affinity: place.mailbox }
       ),
     sharing,

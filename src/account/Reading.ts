@@ -66,7 +66,7 @@ interface Rows {
 }
 
 export const make = (operations: Operations, parser: MessageParser["Service"]) => {
-  const { config, inMailbox, retrying } = operations
+  const { arrivals, config, inMailbox, retrying } = operations
   const always = retrying("always")
 
   // --- finding
@@ -75,9 +75,12 @@ export const make = (operations: Operations, parser: MessageParser["Service"]) =
     Effect.flatMap(
       Query.validate(query),
       ({ key, mailbox }) =>
-        always(inMailbox({ mailbox }, (connection, { uidValidity }) =>
-          Effect.map(connection.search(key), (uids) =>
-            MessageSet.of(mailbox, uidValidity, uids))))
+        always(inMailbox({ mailbox }, (connection, selected) =>
+          Effect.map(connection.search(key), (uids) => {
+            const found = MessageSet.of(mailbox, selected.uidValidity, uids)
+            arrivals.seen(selected, found.uids.at(-1) ?? 0)
+            return found
+          })))
     )
 
   const resolve = (messages: Query | Messages): Effect.Effect<ReadonlyArray<MessageSet>, Reason> =>
@@ -93,6 +96,7 @@ export const make = (operations: Operations, parser: MessageParser["Service"]) =
       {
         key: `${wanted.sourceLimit} ${JSON.stringify(wanted.items)}`,
         size: uids.length,
+        uid: uids.reduce((last, uid) => Math.max(last, uid), 0),
         payload: uids,
         octetsOf: (found) => found.reduce((sum, row) => sum + octetsOf(row), 0)
       },

@@ -211,6 +211,7 @@ export const work = (crowd: Crowd, name: string): Effect.Effect<void> =>
             account[verb](some.map(({ place }) => place.ref), target),
             (set) => {
               isPlaceUnknown = Option.isNone(set)
+              must(Option.isNone(set) || set.value.size === some.length, `${verb}: all of them were there`)
               // in the order of their UIDs on either side (RFC 4315 3)
               return changes((_, index) => Option.isSome(set) ? set.value.ref(set.value.uids[index] ?? 0) : inTarget)
             },
