@@ -6,6 +6,10 @@
 export { type AccountOptions, type AccountStats, type AppendOptions, MailAccount } from "./account/MailAccount.ts"
 /** Many accounts by name, opened on demand, closed when idle. */
 export { type AccountsOptions, MailAccounts } from "./account/MailAccounts.ts"
+/** An account in which nothing is changed: what would be is a plan, to be shown, stored and replayed. */
+export type { SandboxOptions } from "./account/Planning.ts"
+export { type Replayed, Sandbox } from "./account/Sandbox.ts"
+export { Plan, PlannedMessage, PlanStep } from "./domain/Plan.ts"
 /** Options of the operations. */
 export type { FlagOptions, RemoveOptions } from "./account/Changing.ts"
 export type { ListOptions } from "./account/Mailboxes.ts"

@@ -116,11 +116,7 @@ export const make = (operations: Operations, mailboxes: Mailboxes) => {
   ): Effect.Effect<CopyResult, Reason> => {
     const { capabilities } = connection
     if (capabilities.has("MOVE")) return connection.move(set.toRange(), to)
-    if (!capabilities.has("UIDPLUS")) {
-      return Effect.fail(
-        new Unsupported({ capability: "MOVE", detail: "without MOVE and UIDPLUS other messages could be expunged too" })
-      )
-    }
+    if (!canMove(capabilities)) return Effect.fail(movesNothing())
     const left = set.difference(copied.messages)
     const copy = left.isEmpty ? Effect.undefined : connection.copy(left.toRange(), to).pipe(
       Effect.catchIf(mayHaveTakenPlace, (reason) => Effect.fail(unknown(reason))),
@@ -135,10 +131,7 @@ export const make = (operations: Operations, mailboxes: Mailboxes) => {
     Effect.gen(function*() {
       const trash = options?.to === "expunge" ? Option.none() : yield* mailboxes.bySpecialUse("trash")
       if (Option.isNone(trash) && options?.to !== "expunge") {
-        return yield* new Unsupported({
-          capability: "SPECIAL-USE",
-          detail: "no mailbox is marked as trash; use { to: \"expunge\" } to remove for ever, or move()"
-        })
+        return yield* noTrash()
       }
       if (Option.isNone(trash) || trash.value.path === set.mailbox) return yield* expunge(set)
       return (yield* moveAll(set, trash.value.path)).messages
@@ -167,7 +160,7 @@ export const make = (operations: Operations, mailboxes: Mailboxes) => {
     options: AppendOptions
   ): Effect.Effect<Option.Option<MessageRef>, Reason> =>
     Effect.andThen(
-      checked(options),
+      checkedAppend(options),
       retrying("unwritten")(Effect.gen(function*() {
         const before = messageId === undefined
           ? undefined
@@ -238,7 +231,27 @@ export const make = (operations: Operations, mailboxes: Mailboxes) => {
 
 export type Changing = ReturnType<typeof make>
 
-const toChange = ({ add, remove, set }: FlagOptions): Effect.Effect<FlagChange, InvalidInput> => {
+// --- what is impossible, also for who only plans it
+
+/** Without these a move would expunge what it was not told to. */
+export const canMove = (capabilities: ReadonlySet<string>): boolean =>
+  capabilities.has("MOVE") || capabilities.has("UIDPLUS")
+
+export const movesNothing = () =>
+  new Unsupported({ capability: "MOVE", detail: "without MOVE and UIDPLUS other messages could be expunged too" })
+
+export const canExpunge = (capabilities: ReadonlySet<string>): boolean => capabilities.has("UIDPLUS")
+
+export const expungesNothing = () =>
+  new Unsupported({ capability: "UIDPLUS", detail: "without UIDPLUS messages nobody named would be expunged too" })
+
+export const noTrash = () =>
+  new Unsupported({
+    capability: "SPECIAL-USE",
+    detail: "no mailbox is marked as trash; use { to: \"expunge\" } to remove for ever, or move()"
+  })
+
+export const toChange = ({ add, remove, set }: FlagOptions): Effect.Effect<FlagChange, InvalidInput> => {
   const changes: Array<FlagChange> = []
   if (add !== undefined) changes.push({ mode: "add", flags: add })
   if (remove !== undefined) changes.push({ mode: "remove", flags: remove })
@@ -258,7 +271,7 @@ const checkedFlags = (flags: ReadonlyArray<string>): Effect.Effect<void, Invalid
     : Effect.fail(new InvalidInput({ field: "flags", problem: `${JSON.stringify(odd)} is no flag` }))
 }
 
-const checked = ({ flags, internalDate }: AppendOptions): Effect.Effect<void, InvalidInput> =>
+export const checkedAppend = ({ flags, internalDate }: AppendOptions): Effect.Effect<void, InvalidInput> =>
   internalDate !== undefined && Number.isNaN(internalDate.getTime())
     ? Effect.fail(new InvalidInput({ field: "internalDate", problem: "it is not a date" }))
     : checkedFlags(flags)

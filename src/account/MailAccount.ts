@@ -336,11 +336,11 @@ const readMessages = (
   return read
 }
 
-const mailboxOf = (messages: Query | Messages): string | undefined =>
+export const mailboxOf = (messages: Query | Messages): string | undefined =>
   messages instanceof Query || messages instanceof MessageSet ? messages.mailbox : toSets(messages)[0]?.mailbox
 
 /** Runs a change on the one set that `messages` name; there is nothing to do for none. */
-const onSet = <A>(
+export const onSet = <A>(
   messages: Messages,
   nothing: A,
   change: (set: MessageSet) => Effect.Effect<A, Reason>

@@ -55,11 +55,12 @@ const encode = Schema.encodeEffect(Schema.toCodecJson(ProfileFile))
 export const parseProfiles = (text: string): Effect.Effect<ProfileFile, InvalidInput> =>
   Effect.mapError(decode(text), ({ issue }) => toInvalidInput(issue, "profiles"))
 
-/** The text of a profile file. */
+/** The text of a profile file. Endpoints and limits may be plain objects. */
 export const printProfiles = (file: ProfileFile): Effect.Effect<string, InvalidInput> =>
-  encode(file).pipe(
+  ProfileFile.makeEffect(file).pipe(
+    Effect.flatMap(encode),
     Effect.map((json) => `${JSON.stringify(json, null, 2)}\n`),
-    Effect.mapError(({ issue }) => toInvalidInput(issue, "profiles"))
+    Effect.mapError((error) => toInvalidInput("issue" in error ? error.issue : error, "profiles"))
   )
 
 /** The field, if any, in which a profile keeps a secret in the file itself. */
