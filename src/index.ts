@@ -50,6 +50,11 @@ export { providerById, providerOf, providers } from "./domain/Providers.ts"
 
 /** Caps per host and per process, for all accounts below the layer: `HostLimits.layer({ connectionsPerHost: 20 })`. */
 export { HostLimits, type HostLimitsOptions } from "./governor/HostLimits.ts"
+/** From an address to its servers. */
+export { Discovery } from "./account/Discovery.ts"
+export { Discovered, DiscoveredServer, DiscoverySource } from "./domain/Discovered.ts"
+export type { DiscoveryOptions } from "./driver/discovery.ts"
+export type { SrvRecord } from "./driver/DiscoveryNetwork.ts"
 
 // --- finding and reading
 

@@ -35,7 +35,8 @@ const mailPackages: Readonly<Record<string, string>> = {
   imapflow: "adapters",
   nodemailer: "adapters",
   mailparser: "adapters",
-  "smtp-server": "testing"
+  "smtp-server": "testing",
+  htmlparser2: "adapters"
 }
 
 /** A last word that says nothing about what is in the file. */
@@ -179,7 +180,8 @@ describe("architecture", () => {
       "account/B.ts -> smtp-server",
       "imapflow <- driver/imapflow.ts, driver/idle.ts",
       "nodemailer <- nobody",
-      "mailparser <- nobody"
+      "mailparser <- nobody",
+      "htmlparser2 <- nobody"
     ])
   })
 

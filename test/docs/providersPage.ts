@@ -1,8 +1,10 @@
 /** The page `docs/providers.md`, made from the data the library works with. */
 import { Duration } from "effect"
+import { questionTimeout } from "../../src/account/Discovery.ts"
 import { portOf } from "../../src/domain/AccountConfig.ts"
 import type { Provider, Sourced } from "../../src/domain/Provider.ts"
 import { providers } from "../../src/domain/Providers.ts"
+import { maxOctets } from "../../src/driver/discovery.ts"
 
 const mark = ({ source, verified }: Sourced<unknown>) => `${verified ? "verified" : "unverified"}: ${source}`
 
@@ -53,6 +55,18 @@ export const providersPage = (): string =>
     "with its source, and make this page anew with `UPDATE_DOCS=1 npm run test:unit`.",
     "",
     "Any other server gets the defaults of `Limits`, until its own limits are given.",
+    "",
+    "## Other domains",
+    "",
+    "`Discovery.discover(address)` finds the servers of an address. It asks, until both are found: this list, by the " +
+    "domains below; nodemailer's list of SMTP services; DNS, for `_imaps._tcp`, `_imap._tcp`, `_submissions._tcp` and " +
+    "`_submission._tcp` (RFC 6186, RFC 8314); and the file that a domain publishes for mail programs, at " +
+    "`autoconfig.DOMAIN/mail/config-v1.1.xml` and `DOMAIN/.well-known/autoconfig/mail/config-v1.1.xml`. Each question has " +
+    `${Duration.format(questionTimeout)} and each answer ${
+      maxOctets / 1024
+    } KiB; one that fails is passed over. No server ` +
+    "without TLS is taken, and the answer says where each server was found. DNS can be forged: ask the person before a " +
+    "password is sent to a host that is not below their domain.",
     "",
     ...providers.map((provider) => `${section(provider)}\n`)
   ].join("\n")
