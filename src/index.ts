@@ -3,7 +3,7 @@
 // --- what a program uses
 
 /** One mail account: IMAP and SMTP operations as Effects and Streams. */
-export { type AccountOptions, type AccountStats, type AppendOptions, MailAccount } from "./account/MailAccount.ts"
+export { type AccountOptions, type AccountStats, MailAccount } from "./account/MailAccount.ts"
 /** Many accounts by name, opened on demand, closed when idle. */
 export { type AccountsOptions, MailAccounts } from "./account/MailAccounts.ts"
 /** An account in which nothing is changed: what would be is a plan, to be shown, stored and replayed. */
@@ -14,7 +14,6 @@ export { Plan, PlannedMessage, PlanStep } from "./domain/Plan.ts"
 export type { FlagOptions, RemoveOptions } from "./account/Changing.ts"
 export type { ListOptions } from "./account/Mailboxes.ts"
 export type { BatchOptions, EnvelopeOptions, MessageOptions, ReadMessages } from "./account/Reading.ts"
-export type { SendingOptions } from "./account/Sending.ts"
 /** Who is calling: `Agent.as("agent-1")(effect)`. */
 export { Agent } from "./domain/Agent.ts"
 /** What `MailAccount.stats` tells. */
@@ -26,7 +25,7 @@ export { type RetryOptions, RetryPolicy } from "./governor/RetryPolicy.ts"
 // --- an account as data
 
 /** Where the servers are, how to log in, what the account may do. */
-export { AccountConfig, Endpoint, Security, Trust } from "./domain/AccountConfig.ts"
+export { AccountConfig, Endpoint, Security, SentCopyPolicy, Trust } from "./domain/AccountConfig.ts"
 /** How to log in: a password, an OAuth2 access token, or a source of such tokens. */
 export { AccessToken, Credentials, OAuth2, Password, type TokenGrant, type TokenSource } from "./domain/Credentials.ts"
 /** Sources of access tokens: the refresh-token grant of Google, Microsoft and others. */
@@ -91,6 +90,9 @@ export {
 /** Mailboxes, their counters, and quota. */
 export { Mailbox, MailboxStatus, Quota, QuotaResource, SpecialUse } from "./domain/Mailbox.ts"
 
+/** Several steps in one mailbox on one connection. */
+export type { AppendOptions, OpenMailbox, OpenOptions } from "./account/OpenMailbox.ts"
+
 // --- watching
 
 /** How far a program has seen a mailbox; a value to store. */
@@ -109,8 +111,15 @@ export type { ForwardOptions } from "./domain/Forward.ts"
 export type { ReplyOptions } from "./domain/Reply.ts"
 /** The subject that messages of one thread share. */
 export { baseSubject } from "./domain/Subject.ts"
-/** What the server answered to a message it accepted. */
-export { Receipt } from "./domain/Receipt.ts"
+/** How a message is sent: what is held, asked for, copied, and done about an unknown outcome. */
+export type { SendAllOptions, SendingOptions, SendResult } from "./account/Outbox.ts"
+export type { DsnOptions } from "./driver/SmtpDriver.ts"
+/** A key to sign mail with. */
+export { Dkim } from "./domain/Dkim.ts"
+/** What the server answered to a message it accepted, and what became of the sender's copy. */
+export { Receipt, SentCopy } from "./domain/Receipt.ts"
+/** Whether a message is among the sent ones. */
+export { Delivery } from "./domain/Delivery.ts"
 
 // --- what can go wrong
 

@@ -7,6 +7,7 @@ import { type Config, Context, Effect, Layer, Option, Stream } from "effect"
 import type { AccountConfig } from "../domain/AccountConfig.ts"
 import { Agent } from "../domain/Agent.ts"
 import type { Cursor } from "../domain/Cursor.ts"
+import type { Delivery } from "../domain/Delivery.ts"
 import { Draft } from "../domain/Draft.ts"
 import type { Envelope } from "../domain/Envelope.ts"
 import type { Fetched, FetchItems } from "../domain/Fetch.ts"
@@ -34,11 +35,17 @@ import type { FlagOptions, RemoveOptions } from "./Changing.ts"
 import * as Environment from "./Environment.ts"
 import * as Mailboxes from "./Mailboxes.ts"
 import type { ListOptions } from "./Mailboxes.ts"
+import * as OpenMailbox from "./OpenMailbox.ts"
+import type { AppendOptions, OpenOptions } from "./OpenMailbox.ts"
 import * as Operations from "./Operations.ts"
+import * as Outbox from "./Outbox.ts"
+import type { SendAllOptions, SendingOptions, SendResult } from "./Outbox.ts"
 import * as Reading from "./Reading.ts"
 import type { BatchOptions, EnvelopeOptions, MessageOptions, ReadMessages } from "./Reading.ts"
+import * as Reconciliation from "./Reconciliation.ts"
 import * as Sending from "./Sending.ts"
-import type { SendingOptions } from "./Sending.ts"
+import * as SentCopy from "./SentCopy.ts"
+import * as SentMailbox from "./SentMailbox.ts"
 import * as Watch from "./Watch.ts"
 import type { WatchOptions } from "./Watch.ts"
 
@@ -46,13 +53,6 @@ import type { WatchOptions } from "./Watch.ts"
 export interface AccountOptions {
   /** When what is repeated; whatever it says, nothing unsafe is repeated. Default: `RetryPolicy.default`. */
   readonly retry?: RetryPolicy | undefined
-}
-
-export interface AppendOptions {
-  /** Flags of the new message, e.g. "\\Seen". */
-  readonly flags?: ReadonlyArray<string> | undefined
-  /** The internal date; default: the server's time. */
-  readonly internalDate?: Date | undefined
 }
 
 /** What the account has open, who waits, and how much of its rate windows is used. */
@@ -154,9 +154,36 @@ export class MailAccount extends Context.Service<MailAccount, {
 
   /**
    * Sends a message, at most once. Fails with `OutcomeUnknown` where nobody can know whether the server took it; after
-   * any other reason it has not. Refused recipients, unless all are, are part of the receipt.
+   * any other reason it has not. Refused recipients, unless all are, are part of the receipt, and so is the sender's
+   * copy. Interrupted after the end of the message was written, it waits two seconds for the answer.
    */
   readonly send: (draft: Draft, options?: SendingOptions) => Effect.Effect<Receipt, MailError>
+  /**
+   * Sends many, over as many connections as `limits.smtpConnections` allows, within the rate windows, composing ahead
+   * while others are sent; drafts are taken as there is room. Each has its own result, and no failure of one ends the
+   * stream: it fails only as `drafts` does. Ending it early interrupts those under way, whose results nobody sees.
+   */
+  readonly sendAll: <E = never, R = never>(
+    drafts: Stream.Stream<Draft, E, R> | Iterable<Draft>,
+    options?: SendAllOptions
+  ) => Stream.Stream<SendResult, E, R>
+  /**
+   * After `OutcomeUnknown`: looks for the message in the mailbox for sent mail, at once and, while it is not there, after
+   * 1, 2, 4 and 8 seconds. `NotFound` means that it was not sent only where the server files sent mail itself. Fails
+   * with `Unsupported` where there is no such mailbox.
+   */
+  readonly reconcile: (messageId: string) => Effect.Effect<Delivery, MailError>
+
+  /**
+   * Several steps in one mailbox on one connection, which nobody else uses meanwhile. Whatever `use` asks of the account
+   * itself runs on that connection too, so it cannot wait for itself, whatever the cap. Nothing is repeated: where the
+   * connection is lost, the step fails with `ConnectionLost`. Errors and requirements of `use` are its own.
+   */
+  readonly withMailbox: <A, E, R>(
+    mailbox: string,
+    use: (mailbox: OpenMailbox.OpenMailbox) => Effect.Effect<A, E, R>,
+    options?: OpenOptions
+  ) => Effect.Effect<A, E | MailError, R>
 
   /** Connections by state, queues, agents, rate windows and cooldown, at this moment. Asks no server. */
   readonly stats: Effect.Effect<AccountStats>
@@ -192,6 +219,10 @@ const make = Effect.fnUntraced(function*(config: AccountConfig, options?: Accoun
   const changing = Changing.make(operations, mailboxes)
   const watching = Watch.make(operations)
   const sending = Sending.make(operations, yield* MessageComposer)
+  const sentMailbox = SentMailbox.make(operations, mailboxes)
+  const reconciliation = Reconciliation.make(sentMailbox)
+  const copies = SentCopy.make(config, changing, sentMailbox, reconciliation)
+  const outbox = Outbox.make(operations, sending, reconciliation, copies)
 
   const toMailError = (operation: string, mailbox: string | undefined) => (reason: Reason) =>
     new MailError({ account: config.name, operation, ...(mailbox === undefined ? {} : { mailbox }), reason })
@@ -238,7 +269,9 @@ const make = Effect.fnUntraced(function*(config: AccountConfig, options?: Accoun
   const named = (mailbox: string) => mailbox
   const ofMessages = (messages: Messages) => mailboxOf(messages)
 
-  return MailAccount.of({
+  const sendOne = operation("MailAccount.send", outbox.sendOneOfMany)
+
+  const account: Omit<MailAccount["Service"], "withMailbox"> = {
     name: config.name,
     capabilities: operation("MailAccount.capabilities", () => mailboxes.capabilities)(),
 
@@ -309,7 +342,13 @@ const make = Effect.fnUntraced(function*(config: AccountConfig, options?: Accoun
     changes: operation("MailAccount.changes", watching.changes, named),
     watch: (mailbox, options) => streaming("MailAccount.watch", watching.watch(mailbox, options), mailbox),
 
-    send: operation("MailAccount.send", sending.send),
+    send: operation("MailAccount.send", outbox.send),
+    sendAll: (drafts, options) =>
+      Stream.withSpan(
+        outbox.sendAll(Stream.isStream(drafts) ? drafts : Stream.fromIterable(drafts), sendOne, options),
+        "MailAccount.sendAll"
+      ),
+    reconcile: operation("MailAccount.reconcile", reconciliation.reconcile),
     stats: Effect.gen(function*() {
       return {
         imap: operations.imap.observe(),
@@ -318,6 +357,18 @@ const make = Effect.fnUntraced(function*(config: AccountConfig, options?: Accoun
         waitingForRates: yield* operations.rates.waiting
       }
     })
+  }
+
+  const withMailbox = OpenMailbox.make(operations, account, toMailError)
+  return MailAccount.of({
+    ...account,
+    withMailbox: (mailbox, use, options) =>
+      withMailbox(mailbox, use, options).pipe(
+        Effect.provideService(CurrentOperation, "withMailbox"),
+        Effect.withSpan("MailAccount.withMailbox", {
+          attributes: { "mail.account": config.name, "mail.mailbox": mailbox }
+        })
+      )
   })
 })
 

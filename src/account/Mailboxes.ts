@@ -31,13 +31,18 @@ export const make = Effect.fnUntraced(function*(operations: Operations) {
         Effect.flatMap(Clock.currentTimeMillis, (now) => Ref.set(known, { mailboxes, until: now + knownMillis }))
     )
 
+  /** The mailboxes as the account listed them not long ago. */
+  const lastListed: Effect.Effect<ReadonlyArray<Mailbox>, Reason> = Effect.gen(function*() {
+    const [last, now] = yield* Effect.all([Ref.get(known), Clock.currentTimeMillis])
+    return last !== undefined && now < last.until ? last.mailboxes : yield* list()
+  })
+
   /** The mailbox of a special use, as the account listed its mailboxes not long ago. */
   const bySpecialUse = (use: SpecialUse): Effect.Effect<Option.Option<Mailbox>, Reason> =>
-    Effect.gen(function*() {
-      const [last, now] = yield* Effect.all([Ref.get(known), Clock.currentTimeMillis])
-      const mailboxes = last !== undefined && now < last.until ? last.mailboxes : yield* list()
-      return Option.fromUndefinedOr(mailboxes.find((mailbox) => mailbox.specialUse === use))
-    })
+    Effect.map(
+      lastListed,
+      (mailboxes) => Option.fromUndefinedOr(mailboxes.find((mailbox) => mailbox.specialUse === use))
+    )
 
   /** A server may answer STATUS of the selected mailbox from the session's view (RFC 9051 6.3.11): NOOP brings it up to date. */
   const statusOn = (connection: ImapConnection, mailbox: string): Effect.Effect<MailboxStatus, Reason> =>
@@ -48,6 +53,7 @@ export const make = Effect.fnUntraced(function*(operations: Operations) {
   return {
     capabilities: simple((connection) => Effect.succeed(connection.capabilities)),
     list,
+    known: lastListed,
     bySpecialUse,
     statusOn,
     status: (mailbox: string): Effect.Effect<MailboxStatus, Reason> =>

@@ -2,7 +2,7 @@
  * How every operation of an account reaches its servers: who asks, through which limits, on which connection, repeated
  * when and how often. Works in `Reason`s; the public service names the account and the operation around them.
  */
-import { Context, Duration, Effect, type Scope } from "effect"
+import { Context, Duration, Effect, Exit, type Scope } from "effect"
 import type { AccountConfig, Endpoint } from "../domain/AccountConfig.ts"
 import { Agent } from "../domain/Agent.ts"
 import {
@@ -22,6 +22,7 @@ import { type RateCosts, RateLimit } from "../governor/RateLimit.ts"
 import { RetryPolicy, type Safety } from "../governor/RetryPolicy.ts"
 import * as Telemetry from "../governor/Telemetry.ts"
 import { Arrivals } from "./Arrivals.ts"
+import { CurrentLease, Lease } from "./Lease.ts"
 import * as Listening from "./Listening.ts"
 
 /**
@@ -78,6 +79,15 @@ export interface Operations {
     shared: Shared<P, A>,
     work: Governor.SharedWork<ImapConnection, P, A>
   ) => Effect.Effect<A, Reason>
+  /**
+   * IMAP work in a mailbox for which the connection stays reserved: what the fiber asks of the account meanwhile runs on
+   * it too. Where the fiber has one already, it is used.
+   */
+  readonly leasing: <A, E>(
+    mailbox: string,
+    readOnly: boolean,
+    work: (lease: Lease) => Effect.Effect<A, E>
+  ) => Effect.Effect<A, E | Reason>
   /** Notes that the selected mailbox has just been read up to date: what the connection hears from now on is news. */
   readonly synchronised: (connection: ImapConnection) => void
   /** One attempt of SMTP work. */
@@ -91,9 +101,11 @@ export interface Operations {
 const select = (
   arrivals: Arrivals,
   connection: ImapConnection,
-  { mailbox, uid, uids, uidValidity }: Place
+  { mailbox, uid, uids, uidValidity }: Place,
+  lease?: Lease
 ): Effect.Effect<SelectedMailbox, Reason> =>
-  connection.select(mailbox, { readOnly: false }).pipe(
+  // a mailbox that was opened to read only stays so
+  connection.select(mailbox, { readOnly: lease?.readOnly === true && lease.mailbox === mailbox }).pipe(
     Effect.filterOrFail(
       (selected) => uidValidity === undefined || uidValidity === selected.uidValidity,
       (selected) => new MailboxChanged({ mailbox, expected: uidValidity ?? 0, actual: selected.uidValidity })
@@ -229,15 +241,31 @@ export const make = Effect.fnUntraced(function*(
       )
     })
 
+  const leased = Effect.map(CurrentLease, (lease) => lease?.of(imap))
+
   const submit = <A, E>(
-    work: (connection: ImapConnection) => Effect.Effect<A, E>,
+    work: (connection: ImapConnection, lease: Lease | undefined) => Effect.Effect<A, E>,
     needs?: Needs<A>
   ) =>
-    admitted(
-      { bytes: needs?.octets ?? 0 },
-      needs?.octetsOf,
-      (caller, begin) =>
-        imap.submit({ ...caller, affinity: needs?.affinity }, (connection) => Effect.andThen(begin, work(connection)))
+    Effect.flatMap(leased, (lease) =>
+      admitted(
+        { bytes: needs?.octets ?? 0 },
+        needs?.octetsOf,
+        (caller, begin) => {
+          const begun = (connection: ImapConnection) => Effect.andThen(begin, work(connection, lease))
+          return lease === undefined ? imap.submit({ ...caller, affinity: needs?.affinity }, begun) : lease.run(begun)
+        }
+      ))
+
+  const leasing: Operations["leasing"] = (mailbox, readOnly, work) =>
+    Effect.flatMap(
+      CurrentLease,
+      (outer) =>
+        submit((connection) =>
+          Effect.flatMap(connection.select(mailbox, { readOnly, refresh: true }), ({ uidValidity }) => {
+            const lease = new Lease({ source: imap, connection, mailbox, uidValidity, readOnly, outer })
+            return Effect.ensuring(work(lease), lease.end)
+          }), { affinity: mailbox })
     )
 
   const sharing: Operations["sharing"] = <P, A>() => {
@@ -250,18 +278,27 @@ export const make = Effect.fnUntraced(function*(
       { key, octetsOf, payload, size, uid }: Shared<P, A>,
       work: Governor.SharedWork<ImapConnection, P, A>
     ) =>
-      admitted({ bytes: 0 }, octetsOf, (caller, begin) =>
-        share(
-          { ...caller, affinity: place.mailbox, key: `${place.uidValidity} ${place.mailbox} ${key}`, size },
-          { begin, uid, payload },
-          (connection, entries) =>
-            Effect.forEach(entries, (entry) => entry.begin, { discard: true }).pipe(
-              Effect.andThen(
-                select(arrivals, connection, { ...place, uid: Math.max(...entries.map((entry) => entry.uid)) })
-              ),
-              Effect.andThen(work(connection, entries.map((entry) => entry.payload)))
+      Effect.flatMap(leased, (lease) =>
+        admitted({ bytes: 0 }, octetsOf, (caller, begin) =>
+          lease === undefined
+            ? share(
+              { ...caller, affinity: place.mailbox, key: `${place.uidValidity} ${place.mailbox} ${key}`, size },
+              { begin, uid, payload },
+              (connection, entries) =>
+                Effect.forEach(entries, (entry) => entry.begin, { discard: true }).pipe(
+                  Effect.andThen(
+                    select(arrivals, connection, { ...place, uid: Math.max(...entries.map((entry) => entry.uid)) })
+                  ),
+                  Effect.andThen(work(connection, entries.map((entry) => entry.payload)))
+                )
             )
-        ))
+            : lease.run((connection) =>
+              begin.pipe(
+                Effect.andThen(select(arrivals, connection, { ...place, uid }, lease)),
+                Effect.andThen(work(connection, [payload])),
+                Effect.flatMap(([answer = Exit.die("unanswered")]) => answer)
+              )
+            )))
   }
 
   const operations: Operations = {
@@ -270,19 +307,26 @@ export const make = Effect.fnUntraced(function*(
     smtp,
     rates,
     arrivals,
-    retrying: (safety) =>
-      RetryPolicy.retrying(
+    retrying: (safety) => {
+      const repeating = RetryPolicy.retrying(
         policy,
         safety,
         ({ reason }) => Effect.map(Telemetry.CurrentOperation, (operation) => telemetry.retried(operation, reason._tag))
-      ),
+      )
+      // whoever has a connection reserved has nothing left to repeat on when it is lost
+      return safety === "send"
+        ? repeating
+        : (attempt) => Effect.flatMap(leased, (lease) => lease === undefined ? repeating(attempt) : attempt)
+    },
     onConnection: submit,
     inMailbox: (place, work, needs) =>
       submit(
-        (connection) => Effect.flatMap(select(arrivals, connection, place), (selected) => work(connection, selected)),
+        (connection, lease) =>
+          Effect.flatMap(select(arrivals, connection, place, lease), (selected) => work(connection, selected)),
         { ...needs, affinity: place.mailbox }
       ),
     sharing,
+    leasing,
     synchronised: listening.synchronised,
     onSubmission: (costs, work) =>
       admitted(

@@ -27,10 +27,11 @@ import type { MessageComposer } from "../driver/MessageComposer.ts"
 import * as Changing from "./Changing.ts"
 import type { FlagOptions, RemoveOptions } from "./Changing.ts"
 import { completeDraft } from "./CompleteDraft.ts"
-import type { AppendOptions, MailAccount } from "./MailAccount.ts"
+import type { MailAccount } from "./MailAccount.ts"
+import type { AppendOptions } from "./OpenMailbox.ts"
+import type { SendingOptions } from "./Outbox.ts"
 import { startOf } from "./PlannedPace.ts"
 import { canonical, type Place, type PlannedState } from "./PlannedState.ts"
-import type { SendingOptions } from "./Sending.ts"
 
 export interface SandboxOptions {
   /** Recipients of one message; default: what the provider of the account's address takes, if it is known. */

@@ -2,7 +2,7 @@
  * An account in which nothing is changed. Reads go through to the real one; a change is checked and becomes a step of a
  * plan, which can be shown, stored, and performed later. How a change is checked is `Planning`'s.
  */
-import { Context, Effect, Layer, Option } from "effect"
+import { Context, Effect, Layer, Option, Stream } from "effect"
 import type { AccountConfig } from "../domain/AccountConfig.ts"
 import { InvalidInput, MailError, type Reason } from "../domain/MailError.ts"
 import { MessageSet } from "../domain/MessageSet.ts"
@@ -10,6 +10,7 @@ import { Plan, type PlanStep } from "../domain/Plan.ts"
 import { MessageComposer } from "../driver/MessageComposer.ts"
 import * as nodemailer from "../driver/nodemailer.ts"
 import { MailAccount, mailboxOf, onSet } from "./MailAccount.ts"
+import type { OpenMailbox } from "./OpenMailbox.ts"
 import { PlannedState } from "./PlannedState.ts"
 import { type Check, make as makePlanning, plannedResponse, type SandboxOptions } from "./Planning.ts"
 
@@ -153,7 +154,7 @@ const sandboxed = (
       Effect.withSpan(`Sandbox.${operation}`, { attributes: { "mail.account": account.name, "mail.mailbox": mailbox } })
     )
 
-  const sandbox = MailAccount.of({
+  const sandbox: MailAccount["Service"] = MailAccount.of({
     name: account.name,
     capabilities: account.capabilities,
     mailboxes: account.mailboxes,
@@ -168,6 +169,7 @@ const sandboxed = (
     attachment: account.attachment,
     threads: account.threads,
     changes: account.changes,
+    reconcile: account.reconcile,
     watch: account.watch,
     stats: account.stats,
 
@@ -195,7 +197,28 @@ const sandboxed = (
       ),
     append: (mailbox, message, options) =>
       change("append", mailbox, Effect.flatMap(planning.append(mailbox, message, options), record)),
-    send: (draft, options) => change("send", undefined, Effect.flatMap(planning.send(draft, options), record))
+    send: (draft, options) => change("send", undefined, Effect.flatMap(planning.send(draft, options), record)),
+    sendAll: (drafts, options) =>
+      (Stream.isStream(drafts) ? drafts : Stream.fromIterable(drafts)).pipe(
+        Stream.zipWithIndex,
+        Stream.mapEffect(([draft, index]) =>
+          Effect.map(Effect.result(sandbox.send(draft, options)), (result) => ({ index, draft, result }))
+        )
+      ),
+    withMailbox: (mailbox, use, options) =>
+      // opened to read only, so that nothing can be changed in it whatever is asked
+      account.withMailbox(mailbox, (open) => use(options?.readOnly === true ? open : planned(open)), { readOnly: true })
+  })
+
+  /** An open mailbox whose changes become steps of the plan. */
+  const planned = (open: OpenMailbox): OpenMailbox => ({
+    ...open,
+    readOnly: false,
+    flag: sandbox.flag,
+    copy: sandbox.copy,
+    move: sandbox.move,
+    expunge: (messages) => sandbox.remove(messages, { to: "expunge" }),
+    append: (message, options) => sandbox.append(open.mailbox, message, options)
   })
 
   return Context.make(MailAccount, sandbox).pipe(

@@ -6,12 +6,21 @@ import { Clock, Duration, Effect, Random } from "effect"
 import { Draft } from "../domain/Draft.ts"
 import { InvalidInput, OutcomeUnknown, type Reason } from "../domain/MailError.ts"
 import { Receipt } from "../domain/Receipt.ts"
-import type { Composed, MessageComposer } from "../driver/MessageComposer.ts"
+import type { Composed, ComposeOptions, MessageComposer } from "../driver/MessageComposer.ts"
+import type { DsnOptions, SendOptions } from "../driver/SmtpDriver.ts"
 import type { Operations } from "./Operations.ts"
 
-export interface SendingOptions {
+export interface SubmissionOptions {
   /** Send only if the server takes every recipient; otherwise nothing is sent, and it fails with `RecipientsRejected`. */
   readonly allRecipients?: boolean | undefined
+  /**
+   * Hold the end of the message back for a while after all else is on its way: a connection that is cut meanwhile then
+   * is known to have cut an unfinished message, and the fate is not `OutcomeUnknown`. "round trip": as long as this
+   * server took to answer the envelope just before. It costs each message that time. Default: not held.
+   */
+  readonly hold?: Duration.Input | "round trip" | undefined
+  /** Notifications of delivery (RFC 3461). Fails with `Unsupported`, nothing sent, where the server lacks DSN. */
+  readonly dsn?: DsnOptions | undefined
 }
 
 /** How long an interruption waits for the answer to a message that has been written completely. */
@@ -21,7 +30,7 @@ export const make = (operations: Operations, composer: MessageComposer["Service"
   const { config, onSubmission, retrying } = operations
 
   /** The draft with sender, date and Message-ID, composed. */
-  const compose = (draft: Draft, options: Parameters<MessageComposer["Service"]["compose"]>[1]) =>
+  const compose = (draft: Draft, options: Omit<ComposeOptions, "maxBytes">) =>
     Effect.gen(function*() {
       const from = draft.from ?? config.address ??
         (config.credentials.user.includes("@") ? config.credentials.user : undefined)
@@ -31,12 +40,15 @@ export const make = (operations: Operations, composer: MessageComposer["Service"
       const date = draft.date ?? new Date(yield* Clock.currentTimeMillis)
       const messageId = draft.messageId ??
         `<${yield* uniqueId}@${domainOf(typeof from === "string" ? from : from.address)}>`
-      return yield* composer.compose(new Draft({ ...draft, from, date, messageId }), options)
+      return yield* composer.compose(new Draft({ ...draft, from, date, messageId }), {
+        ...options,
+        maxBytes: config.limits.maxMessageBytes
+      })
     })
 
   const submit = (
     { envelope, messageId, source }: Composed,
-    options?: SendingOptions
+    options?: SubmissionOptions
   ): Effect.Effect<Receipt, Reason> =>
     retrying("send")(onSubmission(
       { send: 1, recipients: envelope.to.length, bytes: source.length },
@@ -45,24 +57,26 @@ export const make = (operations: Operations, composer: MessageComposer["Service"
           commandTimeoutMillis: Duration.toMillis(config.limits.commandTimeout),
           answerTimeoutMillis: Duration.toMillis(config.limits.answerTimeout),
           allRecipients: options?.allRecipients ?? false,
-          graceMillis
+          graceMillis,
+          ...holding(options?.hold),
+          ...(options?.dsn === undefined ? {} : { dsn: options.dsn })
         })
     )).pipe(
       Effect.map(({ accepted, refused, response }) =>
         new Receipt({ messageId, accepted: [...accepted], refused: [...refused], response, size: source.length })
       ),
       Effect.mapError((reason) =>
-        reason._tag === "OutcomeUnknown" ? new OutcomeUnknown({ messageId, detail: reason.detail }) : reason
+        reason._tag === "OutcomeUnknown" ? new OutcomeUnknown({ ...reason, messageId }) : reason
       )
     )
 
-  const send = (draft: Draft, options?: SendingOptions): Effect.Effect<Receipt, Reason> =>
-    Effect.flatMap(compose(draft, { recipients: "required" }), (composed) => submit(composed, options))
-
-  return { compose, send }
+  return { compose, submit }
 }
 
 export type Sending = ReturnType<typeof make>
+
+const holding = (hold: SubmissionOptions["hold"]): Pick<SendOptions, "holdMillis"> =>
+  hold === undefined ? {} : { holdMillis: hold === "round trip" ? "round-trip" : Duration.toMillis(hold) }
 
 /** 128 random bits in hexadecimal: unique as RFC 5322 3.6.4 asks for, and from Effect's Random, so a test can seed it. */
 const uniqueId = Effect.map(

@@ -1,6 +1,7 @@
 /** One account as data: where its servers are, how to log in, what it may do. */
 import { Effect, Schema } from "effect"
 import { Credentials } from "./Credentials.ts"
+import { Dkim } from "./Dkim.ts"
 import { Limits } from "./Limits.ts"
 import type { InvalidInput } from "./MailError.ts"
 import { toInvalidInput } from "./SchemaProblem.ts"
@@ -37,6 +38,13 @@ export const portOf = (protocol: "imap" | "smtp", { port, security }: Endpoint):
   port ?? (protocol === "imap" ? (security === "tls" ? 993 : 143) : (security === "tls" ? 465 : 587))
 
 /**
+ * Whether a copy of each message sent is filed in the mailbox for sent mail. `auto`: unless the server does it, which is
+ * looked for where `filesSentMail` does not tell. `always`: unless it is there at that moment. `never`: no.
+ */
+export const SentCopyPolicy = Schema.Literals(["auto", "always", "never"])
+export type SentCopyPolicy = typeof SentCopyPolicy.Type
+
+/**
  * One mail account. Without `imap` it only sends, without `smtp` it only reads.
  *
  * **Gotchas** The constructor throws "Schema validation failed" for a value of the right type that cannot be (a port of
@@ -50,6 +58,18 @@ export class AccountConfig extends Schema.Class<AccountConfig>("effect-mail/Acco
   credentials: Credentials,
   /** The sender of drafts that name none. */
   address: Schema.optionalKey(Schema.String),
+  /** What is done for the sender's copy where a send does not say it itself. */
+  sentCopy: SentCopyPolicy.pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed("auto" as const)),
+    Schema.withConstructorDefault(Effect.succeed("auto" as const))
+  ),
+  /**
+   * The server files every message it accepts in the mailbox for sent mail, as Gmail and Exchange do, or it does not.
+   * Absent where nobody knows. Only `true` lets a message that is not found there count as not sent.
+   */
+  filesSentMail: Schema.optionalKey(Schema.Boolean),
+  /** Signs what is sent. */
+  dkim: Schema.optionalKey(Dkim),
   limits: Limits.pipe(
     Schema.withDecodingDefaultTypeKey(Effect.sync(() => new Limits({}))),
     Schema.withConstructorDefault(Effect.sync(() => new Limits({})))

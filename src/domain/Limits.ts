@@ -25,6 +25,7 @@ export const defaults = {
   commandTimeout: Duration.minutes(1),
   answerTimeout: Duration.minutes(10),
   batchBytes: 64 * 1024 * 1024,
+  maxMessageBytes: 64 * 1024 * 1024,
   messagesPerConnection: 100
 } as const
 
@@ -57,6 +58,8 @@ export class Limits extends Schema.Class<Limits>("effect-mail/Limits")({
   answerTimeout: withDefault(Span, defaults.answerTimeout),
   /** Octets that one batch may hold in memory. */
   batchBytes: withDefault(Positive, defaults.batchBytes),
+  /** Octets of one message that is composed, which is held in memory; a larger one fails with `TooLarge`. */
+  maxMessageBytes: withDefault(Positive, defaults.maxMessageBytes),
   /** Messages sent over one SMTP connection before it is replaced. */
   messagesPerConnection: withDefault(Positive, defaults.messagesPerConnection),
   /** Turns in a row that an agent gets when others wait too, by its name; an agent that is not named gets one. */

@@ -255,10 +255,14 @@ export class RecipientsRejected
   }
 }
 
-/** Nobody can know whether the server did it. Never repeated by itself: look for its Message-ID first. */
+/**
+ * Nobody can know whether the server did it. Never repeated by itself; `reconcile(messageId)` looks. `refused` are the
+ * recipients it had refused before: to them it was certainly not sent.
+ */
 export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>("effect-mail/OutcomeUnknown")("OutcomeUnknown", {
   messageId: Schema.optionalKey(Schema.String),
-  detail: Schema.String
+  detail: Schema.String,
+  refused: Schema.optionalKey(Schema.Array(RefusedRecipient))
 }) {
   get isRetryable() {
     return false

@@ -72,5 +72,10 @@ export const configOf = (provider: Provider, account: ProviderAccount): AccountC
     imap: provider.imap.value,
     smtp: provider.smtp.value,
     limits: limitsOf(provider, account.limits),
+    ...filing(provider.filesSentMail),
     ...(account.address === undefined ? {} : { address: account.address })
   })
+
+/** That a server files sent mail lets a message count as not sent where it is not found: hearsay is not enough for that. */
+const filing = ({ value, verified }: Provider["filesSentMail"]): { readonly filesSentMail?: boolean } =>
+  verified || !value ? { filesSentMail: value } : {}

@@ -8,8 +8,9 @@ import { readFile, stat } from "node:fs/promises"
 import { basename } from "node:path"
 import { isMailbox } from "../domain/AddressText.ts"
 import type { AddressInput, Attachment, Draft } from "../domain/Draft.ts"
-import { InvalidInput } from "../domain/MailError.ts"
+import { InvalidInput, TooLarge } from "../domain/MailError.ts"
 import { canonicalText } from "./LineEnds.ts"
+import type { ComposeOptions } from "./MessageComposer.ts"
 
 /** One mailbox, or a named group of them (RFC 5322 3.4). */
 export interface Mailbox {
@@ -69,9 +70,10 @@ export interface DraftFields {
 /** Checks a draft and reads its attachments. Fails with `InvalidInput` naming the first field that cannot be used. */
 export const draftFields = Effect.fnUntraced(function*(
   draft: Draft,
-  recipients: "required" | "optional",
+  recipients: ComposeOptions["recipients"],
+  maxBytes: number,
   read: ReadAddresses
-): Effect.fn.Return<DraftFields, InvalidInput> {
+): Effect.fn.Return<DraftFields, InvalidInput | TooLarge> {
   const list = (field: string, given: AddressInput | ReadonlyArray<AddressInput> | undefined) =>
     mailboxes(field, given, read)
   const only = Effect.fnUntraced(function*(field: string, given: AddressInput | undefined) {
@@ -109,9 +111,17 @@ export const draftFields = Effect.fnUntraced(function*(
       )
   )
   const calendar = yield* invitation(draft)
+  const texts = [draft.text, draft.html, calendar?.content, ...alternatives.map(({ text }) => text)]
+  let octets = texts.reduce((sum, text) => sum + Buffer.byteLength(text ?? ""), 0)
+  if (octets > maxBytes) return yield* new TooLarge({ size: octets, limit: maxBytes })
   const attachments = yield* Effect.forEach(
     draft.attachments ?? [],
-    (each, index) => part(`attachments[${index}]`, each)
+    (each, index) =>
+      // one after another, each told how much room is left
+      Effect.tap(part(`attachments[${index}]`, each, { before: octets, limit: maxBytes }), ({ content }) =>
+        Effect.sync(() => {
+          octets += content.length
+        }))
   )
   return {
     from,
@@ -254,11 +264,24 @@ const invitation = Effect.fnUntraced(function*(
   }
 })
 
-const part = Effect.fnUntraced(function*(field: string, given: Attachment): Effect.fn.Return<Part, InvalidInput> {
+/** The octets that are in memory already, and how many there may be. */
+interface Room {
+  readonly before: number
+  readonly limit: number
+}
+
+const fits = ({ before, limit }: Room, octets: number): Effect.Effect<void, TooLarge> =>
+  before + octets <= limit ? Effect.void : Effect.fail(new TooLarge({ size: before + octets, limit }))
+
+const part = Effect.fnUntraced(function*(
+  field: string,
+  given: Attachment,
+  room: Room
+): Effect.fn.Return<Part, InvalidInput | TooLarge> {
   const filename = given.filename === undefined ? undefined : yield* line(`${field}.filename`, given.filename)
   const type = given.type === undefined ? undefined : yield* media(`${field}.type`, given.type)
   const contentId = given.contentId === undefined ? undefined : yield* id(`${field}.contentId`, given.contentId)
-  const read = yield* content(field, given.content)
+  const read = yield* content(field, given.content, room)
   return {
     content: read.octets,
     type: type ?? (filename === undefined ? read.type : undefined),
@@ -274,35 +297,52 @@ interface Read {
   readonly filename?: string
 }
 
-const content = (field: string, given: Attachment["content"]): Effect.Effect<Read, InvalidInput> => {
+const content = (
+  field: string,
+  given: Attachment["content"],
+  room: Room
+): Effect.Effect<Read, InvalidInput | TooLarge> => {
   if ("bytes" in given) {
     const { buffer, byteLength, byteOffset } = given.bytes
-    return Effect.succeed({ octets: Buffer.from(buffer, byteOffset, byteLength) })
+    return Effect.as(fits(room, byteLength), { octets: Buffer.from(buffer, byteOffset, byteLength) })
   }
   if ("text" in given) {
-    return Effect.succeed({ octets: Buffer.from(given.text, "utf8"), type: "text/plain; charset=utf-8" })
-  }
-  if ("path" in given) {
-    return Effect.tryPromise({
-      try: async (signal) => {
-        // devices and pipes can be endless
-        if (!(await stat(given.path)).isFile()) throw new Error("not a file")
-        return { octets: await readFile(given.path, { signal }), filename: basename(given.path) }
-      },
-      catch: (error) => invalid(`${field}.path`, `cannot be read (${words(error)})`)
+    return Effect.as(fits(room, Buffer.byteLength(given.text)), {
+      octets: Buffer.from(given.text, "utf8"),
+      type: "text/plain; charset=utf-8"
     })
   }
-  return Stream.runFold(given.stream, (): Array<Uint8Array> => [], (chunks, chunk) => {
+  if ("path" in given) return file(field, given.path, room)
+  let length = 0
+  const chunks: Array<Uint8Array> = []
+  return Stream.runForEach(given.stream, (chunk) => {
+    length += chunk.length
     chunks.push(chunk)
-    return chunks
+    return fits(room, length)
   }).pipe(
-    Effect.map((chunks) => ({ octets: Buffer.concat(chunks) })),
-    Effect.catchCause((cause) =>
-      Cause.hasInterruptsOnly(cause)
-        ? Effect.interrupt
-        : Effect.fail(invalid(`${field}.stream`, `cannot be read (${words(Cause.squash(cause))})`))
-    )
+    Effect.map(() => ({ octets: Buffer.concat(chunks) })),
+    Effect.catchCause((cause) => {
+      if (Cause.hasInterruptsOnly(cause)) return Effect.interrupt
+      const error = Cause.squash(cause)
+      return Effect.fail(
+        error instanceof TooLarge ? error : invalid(`${field}.stream`, `cannot be read (${words(error)})`)
+      )
+    })
   )
 }
+
+const file = Effect.fnUntraced(function*(
+  field: string,
+  path: string,
+  room: Room
+): Effect.fn.Return<Read, InvalidInput | TooLarge> {
+  const unreadable = (error: unknown) => invalid(`${field}.path`, `cannot be read (${words(error)})`)
+  const found = yield* Effect.tryPromise({ try: () => stat(path), catch: unreadable })
+  // devices and pipes can be endless
+  if (!found.isFile()) return yield* unreadable("not a file")
+  yield* fits(room, found.size)
+  const octets = yield* Effect.tryPromise({ try: (signal) => readFile(path, { signal }), catch: unreadable })
+  return { octets, filename: basename(path) }
+})
 
 const words = (error: unknown): string => error instanceof Error ? error.message : String(error)

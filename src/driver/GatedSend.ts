@@ -16,13 +16,14 @@ import { Readable, type Writable } from "node:stream"
 import type { Reason } from "../domain/MailError.ts"
 import { makeReplyReader, type ReplyReader } from "./ReplyReader.ts"
 import { type Aftermath, concludeSend, type Fate, refusedRecipients, type SendFailure } from "./SendFate.ts"
-import type { SendOptions, SendPhase, SmtpAccepted, SmtpEnvelope } from "./SmtpDriver.ts"
+import type { DsnOptions, SendOptions, SendPhase, SmtpAccepted, SmtpEnvelope } from "./SmtpDriver.ts"
 
 export interface SendRequest {
   readonly from: string
   readonly to: Array<string>
   readonly size: number
   readonly use8BitMime: boolean
+  readonly dsn?: DsnOptions
 }
 
 /** The part of an SMTP session that a send needs. */
@@ -70,6 +71,9 @@ interface Attempt {
   before: number
   /** Something was heard between the go-ahead for the body and its end. */
   heard: boolean
+  readonly begunAt: number
+  /** How long the server took from the first command to its go-ahead for the body. */
+  envelopeMillis: number
   verdict: { readonly failure: SendFailure | undefined } | undefined
   lost: boolean
   expired: boolean
@@ -130,12 +134,20 @@ const begin = (
   options,
   clock,
   // the package changes this object while it sends
-  request: { from: envelope.from, to: [...envelope.to], size: source.length, use8BitMime: eightBit },
+  request: {
+    from: envelope.from,
+    to: [...envelope.to],
+    size: source.length,
+    use8BitMime: eightBit,
+    ...(options.dsn === undefined ? {} : { dsn: options.dsn })
+  },
   reader: makeReplyReader(),
   phase: "envelope",
   sink: undefined,
   before: 0,
   heard: false,
+  begunAt: clock.currentTimeMillisUnsafe(),
+  envelopeMillis: 0,
   verdict: undefined,
   lost: false,
   expired: false,
@@ -150,6 +162,7 @@ const run = Effect.fnUntraced(function*(attempt: Attempt) {
     attempt.request,
     new GatedBody((sink) => {
       enter(attempt, "body")
+      attempt.envelopeMillis = attempt.clock.currentTimeMillisUnsafe() - attempt.begunAt
       attempt.before = attempt.reader.replies.length
       attempt.heard ||= attempt.reader.pending()
       attempt.sink = sink
@@ -164,8 +177,10 @@ const run = Effect.fnUntraced(function*(attempt: Attempt) {
   yield* until(attempt, () => attempt.sink !== undefined || isOver(attempt))
   if (attempt.sink !== undefined && isReady(attempt)) {
     yield* deliver(attempt, attempt.sink)
-    if (options.holdMillis !== undefined && !isStopped(attempt)) {
-      yield* Effect.timeoutOption(until(attempt, () => isStopped(attempt)), Duration.millis(options.holdMillis))
+    // a clock of whole milliseconds may read a round trip as one less
+    const hold = options.holdMillis === "round-trip" ? attempt.envelopeMillis + 1 : options.holdMillis ?? 0
+    if (hold > 0 && !isStopped(attempt)) {
+      yield* Effect.timeoutOption(until(attempt, () => isStopped(attempt)), Duration.millis(hold))
     }
     if (commit(attempt, attempt.sink)) yield* until(attempt, () => isOver(attempt))
     // what was heard may be a reply that the package is about to report

@@ -88,7 +88,8 @@ const afterCommit = (facts: SendFacts): Fate => {
     : facts.expired
     ? `no answer to the message within ${Duration.format(Duration.millis(facts.answerTimeoutMillis))}`
     : `the connection was lost before the answer to the message (${cause(facts)})`
-  return fail(new OutcomeUnknown({ detail }), "broken")
+  const refused = refusedRecipients(facts)
+  return fail(new OutcomeUnknown({ detail, ...(refused.length === 0 ? {} : { refused }) }), "broken")
 }
 
 const inBody = (facts: SendFacts): Fate => {

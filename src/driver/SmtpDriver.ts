@@ -26,6 +26,13 @@ export interface SmtpEnvelope {
  */
 export type SendPhase = "envelope" | "body" | "committed"
 
+/** Delivery status notifications (RFC 3461): on which events, how much of the message, and the sender's id for it. */
+export interface DsnOptions {
+  readonly notify?: "never" | ReadonlyArray<"success" | "failure" | "delay">
+  readonly ret?: "full" | "headers"
+  readonly envid?: string
+}
+
 export interface SendOptions {
   /** Bound for each answer of the envelope phase. */
   readonly commandTimeoutMillis: number
@@ -33,8 +40,13 @@ export interface SendOptions {
   readonly answerTimeoutMillis: number
   /** Send only if every recipient is taken; otherwise fail with `RecipientsRejected`, nothing sent. */
   readonly allRecipients?: boolean
-  /** Hold the end of the message back this long after all else has reached the network, so that a cut is seen first. */
-  readonly holdMillis?: number
+  /**
+   * Hold the end of the message back this long after all else has reached the network, so that a cut is seen first.
+   * "round-trip": as long as the server took to answer the envelope, which is a round trip or more.
+   */
+  readonly holdMillis?: number | "round-trip"
+  /** Ask for notifications; fails with `Unsupported`, nothing sent, where the server lacks DSN. */
+  readonly dsn?: DsnOptions
   /** How long an interruption waits for the answer once the message is committed. */
   readonly graceMillis?: number
   readonly onPhase?: (phase: SendPhase) => void

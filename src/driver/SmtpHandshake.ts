@@ -5,10 +5,10 @@
 import { Redacted } from "effect"
 import type { Endpoint } from "../domain/AccountConfig.ts"
 import type { AccessToken, Login } from "../domain/Credentials.ts"
-import { type Reason, TooLarge, Unsupported } from "../domain/MailError.ts"
+import { InvalidInput, type Reason, TooLarge, Unsupported } from "../domain/MailError.ts"
 import { connectFailure, parseSmtpReply, smtpReason, type SmtpStep } from "./Classification.ts"
 import { withoutSecretOf } from "./EchoedSecret.ts"
-import type { SmtpEnvelope } from "./SmtpDriver.ts"
+import type { DsnOptions, SmtpEnvelope } from "./SmtpDriver.ts"
 
 /** The extensions of a server with their parameters, both in upper case. */
 export type Capabilities = ReadonlyMap<string, string>
@@ -117,7 +117,8 @@ export const maxSizeOf = (capabilities: Capabilities): number | undefined =>
 export const checkOffer = (
   capabilities: Capabilities,
   { from, to }: SmtpEnvelope,
-  size: number
+  size: number,
+  dsn?: DsnOptions
 ): Reason | undefined => {
   const limit = maxSizeOf(capabilities)
   if (limit !== undefined && size > limit) return new TooLarge({ size, limit })
@@ -129,5 +130,19 @@ export const checkOffer = (
       detail: `${international} cannot be written without it (RFC 6531)`
     })
   }
+  if (dsn !== undefined && !capabilities.has("DSN")) return noDsn()
   return undefined
+}
+
+/** Without the extension the parameters would be left out, and nobody would be notified. */
+export const noDsn = (): Unsupported =>
+  new Unsupported({ capability: "DSN", detail: "it cannot be asked for notifications (RFC 3461)" })
+
+/** Refuses what RFC 3461 4 has no form for. */
+export const checkDsn = ({ envid, notify }: DsnOptions): InvalidInput | undefined => {
+  if (notify?.length === 0) return new InvalidInput({ field: "dsn.notify", problem: "name an event, or \"never\"" })
+  // 4.4: printable text, at most 100 characters before it is encoded
+  return envid !== undefined && !/^[\x20-\x7e]{1,100}$/.test(envid)
+    ? new InvalidInput({ field: "dsn.envid", problem: "it is 1 to 100 characters of printable ASCII" })
+    : undefined
 }

@@ -6,7 +6,7 @@ import { Effect, Layer } from "effect"
 import { Resolver } from "node:dns/promises"
 import { readAutoconfig } from "./autoconfig.ts"
 import { DiscoveryNetwork, type SrvRecord } from "./DiscoveryNetwork.ts"
-import { wellKnown } from "./nodemailer.ts"
+import { wellKnown } from "./nodemailer/package.ts"
 
 /** The part of the outside world that is asked. A resolver rejects with a `code` as Node's does (ENOTFOUND, ENODATA). */
 export interface DiscoveryOptions {

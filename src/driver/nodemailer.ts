@@ -1,31 +1,22 @@
 /**
- * SMTP connections and MIME messages with nodemailer, the only file that knows the package. Owns the socket of a
- * connection from the first packet to its `close` event, and how one is opened and logged in. What a send concludes is
- * `GatedSend`'s work, what a draft may hold is `DraftFields`'.
+ * SMTP connections with nodemailer; this file and its folder are the only ones that know the package. Owns the socket of
+ * a connection from the first packet to its `close` event, and how one is opened and logged in. What a send concludes is
+ * `GatedSend`'s work.
  */
 import { Deferred, Duration, Effect, Exit, Layer, Redacted, type Scope, Semaphore } from "effect"
 import { isAscii } from "node:buffer"
 import * as Net from "node:net"
 import { getCACertificates } from "node:tls"
-import addressparser from "nodemailer/lib/addressparser"
-import { encode as base64Encode, wrap as base64Wrap } from "nodemailer/lib/base64"
-import MailComposer from "nodemailer/lib/mail-composer"
-import type MimeNode from "nodemailer/lib/mime-node"
-import type { MimeNodeAddress } from "nodemailer/lib/mime-node"
-import { encode as quotedEncode, wrap as quotedWrap } from "nodemailer/lib/qp"
-import SMTPConnection, { type SMTPConnectionCustomAuthContext } from "nodemailer/lib/smtp-connection"
-export { default as wellKnown } from "nodemailer/lib/well-known"
 import { type Endpoint, portOf } from "../domain/AccountConfig.ts"
 import type { AccessToken, Login } from "../domain/Credentials.ts"
-import { ConnectionLost, InvalidInput, type Reason, TimedOut, Unsupported } from "../domain/MailError.ts"
-import { type DraftFields, draftFields, type Group, type Mailbox } from "./DraftFields.ts"
+import { ConnectionLost, type Reason, TimedOut, Unsupported } from "../domain/MailError.ts"
 import { gatedSend, type Session, type SessionListener } from "./GatedSend.ts"
-import { canonical } from "./LineEnds.ts"
-import { type Composed, MessageComposer } from "./MessageComposer.ts"
+import { SMTPConnection, type SMTPConnectionCustomAuthContext } from "./nodemailer/package.ts"
 import { type Aftermath, checkEnvelope } from "./SendFate.ts"
-import { type SmtpConnection, type SmtpConnectOptions, SmtpDriver } from "./SmtpDriver.ts"
+import { type DsnOptions, type SmtpConnection, type SmtpConnectOptions, SmtpDriver } from "./SmtpDriver.ts"
 import {
   bearerMessage,
+  checkDsn,
   checkOffer,
   chooseMechanism,
   connectReason,
@@ -35,6 +26,8 @@ import {
   readCapabilities,
   withoutSecret
 } from "./SmtpHandshake.ts"
+
+export { layerComposer } from "./nodemailer/composer.ts"
 
 /** How long a connection that ends well waits for the answer to QUIT. */
 export const quitTimeoutMillis = 1000
@@ -251,7 +244,12 @@ const connection = (wire: Wire): SmtpConnection => {
   const session: Session = {
     socket,
     isOpen: () => isOpen(wire),
-    send: (request, body, done) => wire.smtp.send(request, body, (error) => done(error ?? undefined)),
+    send: ({ dsn, ...request }, body, done) =>
+      wire.smtp.send(
+        dsn === undefined ? request : { ...request, dsn: toNodemailerDsn(dsn) },
+        body,
+        (error) => done(error ?? undefined)
+      ),
     listen: (listener) => {
       wire.listener = listener
       return () => {
@@ -274,7 +272,9 @@ const connection = (wire: Wire): SmtpConnection => {
     sent: () => wire.sent,
     send: (envelope, source, options) =>
       oneAtATime.withPermit(Effect.suspend(() => {
-        const invalid = checkEnvelope(envelope) ?? checkOffer(wire.capabilities, envelope, source.length)
+        const { dsn } = options
+        const invalid = checkEnvelope(envelope) ?? (dsn === undefined ? undefined : checkDsn(dsn)) ??
+          checkOffer(wire.capabilities, envelope, source.length, dsn)
         if (invalid !== undefined) return Effect.fail(invalid)
         if (wire.after === "broken" || !isOpen(wire)) return Effect.fail(unusable())
         wire.busy = true
@@ -288,6 +288,12 @@ const connection = (wire: Wire): SmtpConnection => {
       }))
   }
 }
+
+const toNodemailerDsn = ({ envid, notify, ret }: DsnOptions) => ({
+  ...(notify === undefined ? {} : { notify: typeof notify === "string" ? notify : [...notify] }),
+  ...(ret === undefined ? {} : { ret: ret === "full" ? "FULL" : "HDRS" }),
+  ...(envid === undefined ? {} : { id: envid })
+})
 
 /** After a refusal the server may still hold the envelope of the message before (RFC 5321 4.1.1.5). */
 const reset = (wire: Wire, timeoutMillis: number): Effect.Effect<void, Reason> =>
@@ -305,96 +311,3 @@ const reset = (wire: Wire, timeoutMillis: number): Effect.Effect<void, Reason> =
       })
     )
   )
-
-/**
- * Writes messages with nodemailer's MIME nodes. The envelope's sender is `sender` where the draft names one, since that
- * is who hands the message in (RFC 5322 3.6.2), otherwise `from`. Attachments are held in memory.
- */
-export const layerComposer: Layer.Layer<MessageComposer> = Layer.succeed(MessageComposer, {
-  compose: Effect.fnUntraced(function*(draft, { keepsBcc = false, recipients }) {
-    const fields = yield* draftFields(draft, recipients, readAddresses)
-    return yield* Effect.try({
-      try: () => write(fields, keepsBcc),
-      catch: (error) => new InvalidInput({ field: "draft", problem: `cannot be composed (${String(error)})` })
-    })
-  })
-})
-
-const readAddresses = (text: string): ReadonlyArray<Mailbox | Group> =>
-  addressparser(text).map((entry) =>
-    entry.group === undefined
-      ? { name: entry.name, address: entry.address }
-      : { name: entry.name, group: entry.group.map(({ address = "", name }) => ({ name, address })) }
-  )
-
-/** Copies, since nodemailer rewrites the objects it is given. */
-const toNodemailer = (list: ReadonlyArray<Mailbox | Group>): Array<MimeNodeAddress> =>
-  list.map((each) => "group" in each ? { name: each.name, group: each.group.map((one) => ({ ...one })) } : { ...each })
-
-const write = (fields: DraftFields, keepsBcc: boolean): Composed => {
-  const spelling = new Map(fields.headers.map(([name]) => [name.toLowerCase(), name]))
-  const message = new MailComposer({
-    disableFileAccess: true,
-    disableUrlAccess: true,
-    newline: "win",
-    from: { ...fields.from },
-    sender: fields.sender && { ...fields.sender },
-    replyTo: toNodemailer(fields.replyTo),
-    to: toNodemailer(fields.to),
-    cc: toNodemailer(fields.cc),
-    bcc: toNodemailer(fields.bcc),
-    subject: fields.subject,
-    messageId: fields.messageId,
-    inReplyTo: fields.inReplyTo,
-    references: [...fields.references],
-    date: fields.date,
-    text: fields.text,
-    html: fields.html,
-    alternatives: fields.alternatives.map(({ text, type }) => ({ content: text, contentType: type })),
-    icalEvent: fields.calendar && { ...fields.calendar },
-    headers: fields.headers.map(([key, value]) => ({ key, value })),
-    // nodemailer would write X-MyHeader as X-Myheader
-    normalizeHeaderKey: (key) => spelling.get(key.toLowerCase()) ?? key,
-    attachments: fields.attachments.map((part) => ({
-      content: part.content,
-      contentType: part.type,
-      // a part that is shown inside the HTML needs no name
-      filename: part.filename ?? (part.contentId === undefined ? undefined : false),
-      contentDisposition: part.disposition,
-      cid: part.contentId?.slice(1, -1)
-    }))
-  }).compile()
-  message.keepBcc = keepsBcc
-  const chunks: Array<Buffer> = []
-  render(message, chunks)
-  if (chunks.at(-1)?.at(-1) !== 0x0a) chunks.push(Buffer.from("\r\n"))
-  const envelope = message.getEnvelope()
-  const sender = message.getAddresses().sender?.[0]?.address
-  return {
-    source: canonical(Buffer.concat(chunks)),
-    envelope: { from: sender ?? (envelope.from || ""), to: envelope.to },
-    messageId: fields.messageId
-  }
-}
-
-/**
- * What `MimeNode.build()` writes, without its streams: three times as fast for a small message. Every content is a
- * string or a buffer here.
- */
-const render = (node: MimeNode, chunks: Array<Buffer>): void => {
-  const encoding = node.getTransferEncoding()
-  chunks.push(Buffer.from(`${node.buildHeaders()}\r\n\r\n`))
-  const content = node.content
-  if (typeof content === "string" || Buffer.isBuffer(content)) {
-    if (encoding === "base64") chunks.push(Buffer.from(base64Wrap(base64Encode(content)), "latin1"))
-    else if (encoding === "quoted-printable") chunks.push(Buffer.from(quotedWrap(quotedEncode(content)), "latin1"))
-    else chunks.push(Buffer.from(content))
-  }
-  if (node.multipart) {
-    node.childNodes.forEach((child, index) => {
-      chunks.push(Buffer.from(`${index === 0 ? "" : "\r\n"}--${node.boundary || ""}\r\n`))
-      render(child, chunks)
-    })
-    chunks.push(Buffer.from(`\r\n--${node.boundary || ""}--\r\n`))
-  }
-}

@@ -44,6 +44,10 @@ export interface MailServerOptions {
   readonly smtpRequiresLogin?: boolean
   /** SIZE of SMTP (RFC 1870); default `defaultMaxMessageBytes`. */
   readonly maxMessageBytes?: number
+  /** SMTP extensions to do without. */
+  readonly smtpWithout?: ReadonlyArray<"DSN">
+  /** Files each message it accepts in the sender's mailbox for sent mail, as Gmail and Exchange do; default false. */
+  readonly filesSentMail?: boolean
   /** How many commands are remembered; default `defaultMaxCommands`. Infinity for all. */
   readonly maxCommands?: number
 }
@@ -131,6 +135,8 @@ class RunningServer {
       isSecure,
       requiresLogin: options.smtpRequiresLogin ?? true,
       maxMessageBytes: options.maxMessageBytes ?? defaultMaxMessageBytes,
+      hasDsn: options.smtpWithout?.includes("DSN") !== true,
+      filesSentMail: options.filesSentMail ?? false,
       accept: (message) => this.#accepted.push(message)
     })
     this.#imap = new Listener("imap", this.#observations, wire.imap ?? {}, (wire, connection) => {

@@ -101,6 +101,13 @@ export class MailStore {
       ? new StoreFailure("NONEXISTENT", `nobody has the address ${address}`)
       : user.append("INBOX", source, { internalDate })
   }
+
+  /** Files a message as sent by this user, seen, as some servers do on their own; a user without such a mailbox gets none. */
+  fileSent(name: string, source: Uint8Array, internalDate: Date): void {
+    const user = this.user(name)
+    const sent = user?.mailboxes.find(({ specialUse }) => specialUse === "sent")
+    if (sent !== undefined) user?.append(sent.path, source, { flags: ["\\Seen"], internalDate })
+  }
 }
 
 const isPlain = (seed: MessageSeed): seed is Uint8Array | string =>

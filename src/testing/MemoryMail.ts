@@ -27,8 +27,13 @@ export interface MemoryMailOptions {
   readonly loginLatency?: Duration.Input
   /** Connections a user may have logged in at one time, for both protocols or each; default no limit. */
   readonly maxConnections?: number | { readonly imap?: number | undefined; readonly smtp?: number | undefined }
-  /** Capabilities of `imapCapabilities` that the server lacks. Without CONDSTORE it lacks QRESYNC too (RFC 7162 3.2). */
+  /**
+   * Capabilities of `imapCapabilities` that the server lacks, or DSN of SMTP. Without CONDSTORE it lacks QRESYNC too
+   * (RFC 7162 3.2).
+   */
   readonly without?: ReadonlyArray<string>
+  /** Files each message it accepts in the sender's mailbox for sent mail, as Gmail and Exchange do; default false. */
+  readonly filesSentMail?: boolean
   /** The largest message SMTP takes (RFC 1870), octets; default no limit. */
   readonly maxMessageBytes?: number
 }
@@ -130,7 +135,9 @@ export class MemoryMail extends Context.Service<MemoryMail, {
         connect: MemorySmtp.connect({
           ...common,
           accept: (message) => accepted.push(message),
-          maxSize: maxMessageBytes
+          maxSize: maxMessageBytes,
+          hasDsn: !(options.without ?? []).some((name) => name.toUpperCase() === "DSN"),
+          filesSentMail: options.filesSentMail ?? false
         })
       }
     }

@@ -18,12 +18,14 @@ import {
 } from "../domain/MailError.ts"
 import { parseSmtpReply, smtpReason, type SmtpReply, type SmtpStep } from "../driver/Classification.ts"
 import type {
+  DsnOptions,
   SendOptions,
   SmtpAccepted,
   SmtpConnection,
   SmtpConnectOptions,
   SmtpEnvelope
 } from "../driver/SmtpDriver.ts"
+import { checkDsn, noDsn } from "../driver/SmtpHandshake.ts"
 import type { MailStore } from "./MailStore.ts"
 import { logoutTimeout, secretOf } from "./MemoryImap.ts"
 import type { Answer, Exchange, MemoryNetwork, MemoryWire } from "./MemoryWire.ts"
@@ -38,6 +40,10 @@ export interface MemorySmtpOptions {
   readonly loginLatency: number
   /** The SIZE it announces, octets. */
   readonly maxSize: number | undefined
+  /** It has DSN (RFC 3461). */
+  readonly hasDsn: boolean
+  /** It files what it accepts for the user who sent it. */
+  readonly filesSentMail: boolean
 }
 
 export const connect = (
@@ -128,7 +134,7 @@ const refusal = (address: string, reply: SmtpReply) =>
   new RefusedRecipient({ address, code: reply.code, response: spoken(reply), permanent: reply.code >= 500 })
 
 const open = (server: MemorySmtpOptions, wire: MemoryWire): SmtpConnection => {
-  const { accept, latency, maxSize, store } = server
+  const { accept, hasDsn, latency, maxSize, store } = server
   let sent = 0
 
   const within = <A>(effect: Effect.Effect<A, Reason>, millis: number, late: (after: Duration.Duration) => Reason) =>
@@ -171,20 +177,37 @@ const open = (server: MemorySmtpOptions, wire: MemoryWire): SmtpConnection => {
   })
 
   /** The end of the message and its answer, which is all that makes it accepted. */
-  const commit = (from: string, to: ReadonlyArray<string>, source: Uint8Array) =>
-    wire.exchange<string>({
+  const commit = (
+    from: string,
+    to: ReadonlyArray<string>,
+    refused: ReadonlyArray<RefusedRecipient>,
+    source: Uint8Array,
+    dsn: DsnOptions | undefined
+  ) => {
+    const unknown = (detail: string) => new OutcomeUnknown({ detail, ...(refused.length === 0 ? {} : { refused }) })
+    return wire.exchange<string>({
       ...refusable("end", latency, "message", source.length),
       act: (at) =>
         Effect.sync(() => {
           for (const address of to) store.deliver(address, source, at)
-          accept({ connection: wire.id, user: wire.user, from, to, source: source.slice(), receivedAt: at })
+          if (server.filesSentMail) store.fileSent(wire.user, source, at)
+          accept({
+            connection: wire.id,
+            user: wire.user,
+            from,
+            to,
+            source: source.slice(),
+            receivedAt: at,
+            ...(dsn === undefined ? {} : { dsn })
+          })
           sent++
           return `250 2.0.0 Ok: queued as Q${wire.id}-${sent}`
         }),
       answered: (answer) => Effect.fail(smtpReason(toReply(answer), "message", source.length)),
-      lost: (detail) => new OutcomeUnknown({ detail }),
-      garbled: (detail) => new OutcomeUnknown({ detail })
+      lost: unknown,
+      garbled: unknown
     })
+  }
 
   /** An interruption gives the answer some time, in a fiber of its own, before the connection closes. */
   const committed = (answer: Effect.Effect<string, Reason>, graceMillis: number) =>
@@ -204,10 +227,13 @@ const open = (server: MemorySmtpOptions, wire: MemoryWire): SmtpConnection => {
     )
 
   const send = Effect.fnUntraced(function*(envelope: SmtpEnvelope, source: Uint8Array, options: SendOptions) {
-    const { answerTimeoutMillis, commandTimeoutMillis, graceMillis = 0, holdMillis = 0, onPhase } = options
+    const { answerTimeoutMillis, commandTimeoutMillis, dsn, graceMillis = 0, onPhase } = options
+    const holdMillis = options.holdMillis === "round-trip" ? latency : options.holdMillis ?? 0
     const size = source.length
     const late = (after: Duration.Duration) => new TimedOut({ wait: "command", after, written: false })
     if (maxSize !== undefined && size > maxSize) return yield* new TooLarge({ size, limit: maxSize })
+    const odd = dsn === undefined ? undefined : hasDsn ? checkDsn(dsn) : noDsn()
+    if (odd !== undefined) return yield* odd
     onPhase?.("envelope")
     const { accepted, refused } = yield* within(negotiate(envelope, size, options), commandTimeoutMillis, late)
     onPhase?.("body")
@@ -221,7 +247,7 @@ const open = (server: MemorySmtpOptions, wire: MemoryWire): SmtpConnection => {
     if (!wire.isOpen) return yield* Effect.fail(body.lost("closed", false))
     onPhase?.("committed")
     const answer = within(
-      commit(envelope.from, accepted, source),
+      commit(envelope.from, accepted, refused, source, dsn),
       answerTimeoutMillis,
       (after) => new OutcomeUnknown({ detail: `no answer within ${Duration.format(after)}` })
     )

@@ -76,7 +76,8 @@ const worldOf = ({ dovecot, postfix }: Servers, world: number): World => {
         imap: endpointOf(dovecot),
         smtp: endpointOf(postfix),
         credentials: Password.make({ user, password: Redacted.make(secretOf(user)) }),
-        address: `${user}@${postfix.domain}`
+        address: `${user}@${postfix.domain}`,
+        sentCopy: "never"
       })
     },
     layer: MailAccount.layer,

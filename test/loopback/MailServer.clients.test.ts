@@ -100,7 +100,7 @@ describe("MailServer with independent clients", () => {
       const server = yield* start
       const said = yield* run("python3", ["-c", smtplib, `${server.smtpPort}`])
       assert.deepStrictEqual(said.trimEnd().split("\n"), [
-        "['8bitmime', 'auth', 'pipelining', 'size', 'smtputf8']",
+        "['8bitmime', 'auth', 'dsn', 'pipelining', 'size', 'smtputf8']",
         "{}",
         "250 250 221"
       ])

@@ -35,7 +35,8 @@ export const worldOf = (server: MailServerShape, { tls = false }: WorldOptions =
         imap: endpoint("imap"),
         smtp: endpoint("smtp"),
         credentials: Password.make({ user: who, password: Redacted.make(secrets[who]) }),
-        address: `${who}@example.com`
+        address: `${who}@example.com`,
+        sentCopy: "never"
       }),
     layer: MailAccount.layer,
     refusedAddress,

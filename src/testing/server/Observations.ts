@@ -2,6 +2,7 @@
  * What a server saw: its connections from accept to close, now and at peak, and the commands they brought. This is the
  * other side's count, so that a client's own count can be found wrong (I2).
  */
+import type { DsnOptions } from "../../driver/SmtpDriver.ts"
 
 export type Protocol = "imap" | "smtp"
 
@@ -34,6 +35,8 @@ export interface AcceptedMessage {
   readonly to: ReadonlyArray<string>
   readonly source: Uint8Array
   readonly receivedAt: Date
+  /** The notifications that were asked for (RFC 3461). */
+  readonly dsn?: DsnOptions
 }
 
 /** What a server can do with a connection it observes. */

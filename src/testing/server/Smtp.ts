@@ -13,6 +13,7 @@ import {
   type SMTPServerSession
 } from "smtp-server"
 import { SMTPConnection } from "smtp-server/lib/smtp-connection.js"
+import type { DsnOptions } from "../../driver/SmtpDriver.ts"
 import type { FaultAction, Faults } from "../Faults.ts"
 import type { MailStore } from "../MailStore.ts"
 import type { AcceptedMessage, Connection } from "./Observations.ts"
@@ -27,6 +28,8 @@ export interface SmtpHost {
   readonly isSecure: boolean
   readonly requiresLogin: boolean
   readonly maxMessageBytes: number
+  readonly hasDsn: boolean
+  readonly filesSentMail: boolean
   readonly maxConnections: () => number | undefined
   readonly connectionsOf: (user: string) => number
   readonly accept: (message: AcceptedMessage) => void
@@ -149,6 +152,7 @@ export class SmtpService extends SMTPServer {
       authOptional: !host.requiresLogin,
       allowInsecureAuth: true,
       size: host.maxMessageBytes,
+      hideDSN: !host.hasDsn,
       disableReverseLookup: true,
       maxAllowedUnauthenticatedCommands: false
     })
@@ -262,13 +266,17 @@ export class SmtpService extends SMTPServer {
     const receivedAt = new Date()
     const to = rcptTo.map(({ address }) => address)
     for (const address of to) this.#host.store.deliver(address, source, receivedAt)
+    const { user } = connection.observed
+    if (this.#host.filesSentMail && user !== undefined) this.#host.store.fileSent(user, source, receivedAt)
+    const dsn = toDsn(session)
     this.#host.accept({
       connection: connection.observed.id,
-      user: connection.observed.user,
+      user,
       from: mailFrom === false ? "" : mailFrom.address,
       to,
       source,
-      receivedAt
+      receivedAt,
+      ...(dsn === undefined ? {} : { dsn })
     })
     callback()
   }
@@ -276,4 +284,20 @@ export class SmtpService extends SMTPServer {
   #of(session: SMTPServerSession): StruckConnection | undefined {
     return this.#struck.get(session.id)
   }
+}
+
+/** The notifications asked for in MAIL and in the first RCPT; a client of ours asks the same for all recipients. */
+const toDsn = ({ envelope }: SMTPServerSession): DsnOptions | undefined => {
+  const events = envelope.rcptTo[0]?.dsn?.notify?.map((event) => event.toLowerCase())
+  const { envid, ret } = envelope.dsn ?? {}
+  const dsn: DsnOptions = {
+    ...(events === undefined ? {} : {
+      notify: events.includes("never")
+        ? "never"
+        : (["success", "failure", "delay"] as const).filter((event) => events.includes(event))
+    }),
+    ...(ret === "FULL" ? { ret: "full" } : ret === "HDRS" ? { ret: "headers" } : {}),
+    ...(envid === undefined || envid === null ? {} : { envid })
+  }
+  return Object.keys(dsn).length === 0 ? undefined : dsn
 }

@@ -1,0 +1,136 @@
+/**
+ * MIME messages with nodemailer: from checked fields to octets, and their signature. Knows nothing of connections; what
+ * a draft may hold is `DraftFields`' work.
+ */
+import { Effect, Layer, Redacted } from "effect"
+import type { Dkim } from "../../domain/Dkim.ts"
+import { Limits } from "../../domain/Limits.ts"
+import { InvalidInput, TooLarge } from "../../domain/MailError.ts"
+import { type DraftFields, draftFields, type Group, type Mailbox } from "../DraftFields.ts"
+import { canonical } from "../LineEnds.ts"
+import { type Composed, MessageComposer } from "../MessageComposer.ts"
+import {
+  addressparser,
+  base64Encode,
+  base64Wrap,
+  DkimSigner,
+  MailComposer,
+  type MimeNode,
+  type MimeNodeAddress,
+  quotedEncode,
+  quotedWrap
+} from "./package.ts"
+
+/**
+ * Writes messages with nodemailer's MIME nodes. The envelope's sender is `sender` where the draft names one, since that
+ * is who hands the message in (RFC 5322 3.6.2), otherwise `from`. Attachments are held in memory.
+ */
+export const layerComposer: Layer.Layer<MessageComposer> = Layer.succeed(MessageComposer, {
+  compose: Effect.fnUntraced(function*(draft, options) {
+    const { dkim, keepsBcc = false, maxBytes = Limits.defaults.maxMessageBytes, recipients } = options
+    const fields = yield* draftFields(draft, recipients, maxBytes, readAddresses)
+    const composed = yield* Effect.try({
+      try: () => write(fields, keepsBcc),
+      catch: (error) => new InvalidInput({ field: "draft", problem: `cannot be composed (${String(error)})` })
+    })
+    const signed = dkim === undefined ? composed : { ...composed, source: yield* sign(composed.source, dkim) }
+    const size = signed.source.length
+    return size <= maxBytes ? signed : yield* new TooLarge({ size, limit: maxBytes })
+  })
+})
+
+/** Puts a signature before the message. The package passes over a key it cannot use; a message without one is not sent. */
+const sign = (source: Uint8Array, { domainName, keySelector, privateKey }: Dkim): Effect.Effect<Buffer, InvalidInput> =>
+  Effect.tryPromise({
+    try: async () => {
+      const signer = new DkimSigner({ domainName, keySelector, privateKey: Redacted.value(privateKey) })
+      const chunks: Array<Buffer> = []
+      for await (const chunk of signer.sign(Buffer.from(source.buffer, source.byteOffset, source.length))) {
+        chunks.push(chunk)
+      }
+      return Buffer.concat(chunks)
+    },
+    catch: () => unusableKey()
+  }).pipe(Effect.filterOrFail((signed) => signed.subarray(0, 15).toString("latin1") === "DKIM-Signature:", unusableKey))
+
+const unusableKey = () =>
+  new InvalidInput({ field: "dkim.privateKey", problem: "it does not sign; give the PEM text of an RSA key" })
+
+const readAddresses = (text: string): ReadonlyArray<Mailbox | Group> =>
+  addressparser(text).map((entry) =>
+    entry.group === undefined
+      ? { name: entry.name, address: entry.address }
+      : { name: entry.name, group: entry.group.map(({ address = "", name }) => ({ name, address })) }
+  )
+
+/** Copies, since nodemailer rewrites the objects it is given. */
+const toNodemailer = (list: ReadonlyArray<Mailbox | Group>): Array<MimeNodeAddress> =>
+  list.map((each) => "group" in each ? { name: each.name, group: each.group.map((one) => ({ ...one })) } : { ...each })
+
+const write = (fields: DraftFields, keepsBcc: boolean): Composed => {
+  const spelling = new Map(fields.headers.map(([name]) => [name.toLowerCase(), name]))
+  const message = new MailComposer({
+    disableFileAccess: true,
+    disableUrlAccess: true,
+    newline: "win",
+    from: { ...fields.from },
+    sender: fields.sender && { ...fields.sender },
+    replyTo: toNodemailer(fields.replyTo),
+    to: toNodemailer(fields.to),
+    cc: toNodemailer(fields.cc),
+    bcc: toNodemailer(fields.bcc),
+    subject: fields.subject,
+    messageId: fields.messageId,
+    inReplyTo: fields.inReplyTo,
+    references: [...fields.references],
+    date: fields.date,
+    text: fields.text,
+    html: fields.html,
+    alternatives: fields.alternatives.map(({ text, type }) => ({ content: text, contentType: type })),
+    icalEvent: fields.calendar && { ...fields.calendar },
+    headers: fields.headers.map(([key, value]) => ({ key, value })),
+    // nodemailer would write X-MyHeader as X-Myheader
+    normalizeHeaderKey: (key) => spelling.get(key.toLowerCase()) ?? key,
+    attachments: fields.attachments.map((part) => ({
+      content: part.content,
+      contentType: part.type,
+      // a part that is shown inside the HTML needs no name
+      filename: part.filename ?? (part.contentId === undefined ? undefined : false),
+      contentDisposition: part.disposition,
+      cid: part.contentId?.slice(1, -1)
+    }))
+  }).compile()
+  message.keepBcc = keepsBcc
+  const chunks: Array<Buffer> = []
+  render(message, chunks)
+  if (chunks.at(-1)?.at(-1) !== 0x0a) chunks.push(Buffer.from("\r\n"))
+  const envelope = message.getEnvelope()
+  const sender = message.getAddresses().sender?.[0]?.address
+  return {
+    source: canonical(Buffer.concat(chunks)),
+    envelope: { from: sender ?? (envelope.from || ""), to: envelope.to },
+    messageId: fields.messageId
+  }
+}
+
+/**
+ * What `MimeNode.build()` writes, without its streams: three times as fast for a small message. Every content is a
+ * string or a buffer here.
+ */
+const render = (node: MimeNode, chunks: Array<Buffer>): void => {
+  const encoding = node.getTransferEncoding()
+  chunks.push(Buffer.from(`${node.buildHeaders()}\r\n\r\n`))
+  const content = node.content
+  if (typeof content === "string" || Buffer.isBuffer(content)) {
+    if (encoding === "base64") chunks.push(Buffer.from(base64Wrap(base64Encode(content)), "latin1"))
+    else if (encoding === "quoted-printable") chunks.push(Buffer.from(quotedWrap(quotedEncode(content)), "latin1"))
+    else chunks.push(Buffer.from(content))
+  }
+  if (node.multipart) {
+    node.childNodes.forEach((child, index) => {
+      chunks.push(Buffer.from(`${index === 0 ? "" : "\r\n"}--${node.boundary || ""}\r\n`))
+      render(child, chunks)
+    })
+    chunks.push(Buffer.from(`\r\n--${node.boundary || ""}--\r\n`))
+  }
+}
