@@ -4,6 +4,7 @@
  */
 import { changing } from "./changing.ts"
 import { mailboxes } from "./mailboxes.ts"
+import { outbox } from "./outbox.ts"
 import { reading } from "./reading.ts"
 import { refusing } from "./refusing.ts"
 import { searching } from "./searching.ts"
@@ -19,6 +20,7 @@ export const contract = (subject: Subject): void =>
     reading(suite)
     changing(suite)
     sending(suite)
+    outbox(suite)
     sharing(suite)
     watching(suite)
     refusing(suite)
