@@ -8,7 +8,7 @@ import type { AccountConfig } from "../domain/AccountConfig.ts"
 import { Agent } from "../domain/Agent.ts"
 import type { Cursor } from "../domain/Cursor.ts"
 import type { Delivery } from "../domain/Delivery.ts"
-import { Draft } from "../domain/Draft.ts"
+import type { Draft } from "../domain/Draft.ts"
 import type { Envelope } from "../domain/Envelope.ts"
 import type { Fetched, FetchItems } from "../domain/Fetch.ts"
 import type { Mailbox, MailboxStatus, Quota } from "../domain/Mailbox.ts"
@@ -329,7 +329,7 @@ const make = Effect.fnUntraced(function*(config: AccountConfig, options?: Accoun
       "MailAccount.append",
       (mailbox: string, message: Draft | Uint8Array, options?: AppendOptions) =>
         Effect.flatMap(
-          toSource(message, sending),
+          sending.toSource(message),
           ({ messageId, source }) =>
             changing.append(mailbox, source, messageId, {
               flags: options?.flags ?? [],
@@ -404,20 +404,4 @@ export const onSet = <A>(
       problem: "they are of several mailboxes; change those of one mailbox at a time (MessageSet.group)"
     })
   )
-}
-
-/** The octets to file, and the Message-ID they can be looked for by. */
-const toSource = (
-  message: Draft | Uint8Array,
-  sending: Sending.Sending
-): Effect.Effect<{ readonly source: Uint8Array; readonly messageId: string | undefined }, Reason> =>
-  message instanceof Draft
-    ? sending.compose(message, { recipients: "optional", keepsBcc: true })
-    : Effect.sync(() => ({ source: message, messageId: messageIdOf(message) }))
-
-/** The Message-ID field of the header, as far as it can be searched for. */
-const messageIdOf = (source: Uint8Array): string | undefined => {
-  const header = Buffer.from(source.buffer, source.byteOffset, Math.min(source.length, 64 * 1024)).toString("latin1")
-  const end = header.search(/\r?\n\r?\n/)
-  return /^message-id:\s*(<[^<>\s]+>)/im.exec(end < 0 ? header : header.slice(0, end))?.[1]
 }

@@ -70,7 +70,15 @@ export const make = (operations: Operations, composer: MessageComposer["Service"
       )
     )
 
-  return { compose, submit }
+  /** The octets to file, and the Message-ID they can be looked for by. */
+  const toSource = (
+    message: Draft | Uint8Array
+  ): Effect.Effect<{ readonly source: Uint8Array; readonly messageId: string | undefined }, Reason> =>
+    message instanceof Draft
+      ? compose(message, { recipients: "optional", keepsBcc: true })
+      : Effect.sync(() => ({ source: message, messageId: messageIdOf(message) }))
+
+  return { compose, submit, toSource }
 }
 
 export type Sending = ReturnType<typeof make>
@@ -86,3 +94,10 @@ const uniqueId = Effect.map(
 
 /** The domain of an address as a person writes it ("Ann <ann@example.com>"). */
 const domainOf = (address: string): string => /@([^\s@<>,;]+)>?\s*$/.exec(address)?.[1] ?? "localhost"
+
+/** The Message-ID field of the header, as far as it can be searched for. */
+const messageIdOf = (source: Uint8Array): string | undefined => {
+  const header = Buffer.from(source.buffer, source.byteOffset, Math.min(source.length, 64 * 1024)).toString("latin1")
+  const end = header.search(/\r?\n\r?\n/)
+  return /^message-id:\s*(<[^<>\s]+>)/im.exec(end < 0 ? header : header.slice(0, end))?.[1]
+}

@@ -52,6 +52,7 @@ export const open = (
           smtp: new Endpoint({ host: "mail.example.com" }),
           credentials: Password.make({ user, password: Redacted.make(password) }),
           address: `${user}@example.com`,
+          sentCopy: "never",
           limits: new Limits(limits)
         }),
         options
