@@ -50,18 +50,25 @@ export const make = (operations: Operations, composer: MessageComposer["Service"
     { envelope, messageId, source }: Composed,
     options?: SubmissionOptions
   ): Effect.Effect<Receipt, Reason> =>
-    retrying("send")(onSubmission(
-      { send: 1, recipients: envelope.to.length, bytes: source.length },
-      (connection) =>
-        connection.send(envelope, source, {
-          commandTimeoutMillis: Duration.toMillis(config.limits.commandTimeout),
-          answerTimeoutMillis: Duration.toMillis(config.limits.answerTimeout),
-          allRecipients: options?.allRecipients ?? false,
-          graceMillis,
-          ...holding(options?.hold),
-          ...(options?.dsn === undefined ? {} : { dsn: options.dsn })
-        })
-    )).pipe(
+    retrying("send")(
+      onSubmission(
+        { send: 1, recipients: envelope.to.length, bytes: source.length },
+        (connection) =>
+          connection.send(envelope, source, {
+            commandTimeoutMillis: Duration.toMillis(config.limits.commandTimeout),
+            answerTimeoutMillis: Duration.toMillis(config.limits.answerTimeout),
+            allRecipients: options?.allRecipients ?? false,
+            graceMillis,
+            ...holding(options?.hold),
+            ...(options?.dsn === undefined ? {} : { dsn: options.dsn })
+          })
+      ).pipe(
+        // the connection tells of its own doubt as `OutcomeUnknown`; this one is cut by the account's closing
+        Effect.mapError((reason) =>
+          reason._tag === "ConnectionLost" && reason.written ? new OutcomeUnknown({ detail: reason.detail }) : reason
+        )
+      )
+    ).pipe(
       Effect.map(({ accepted, refused, response }) =>
         new Receipt({ messageId, accepted: [...accepted], refused: [...refused], response, size: source.length })
       ),
