@@ -46,12 +46,8 @@ const final = new Set([
 const refreshToken = (options: RefreshOptions): TokenSource => {
   let refresh = options.refreshToken
   return Effect.gen(function*() {
-    const response = yield* request(options, refresh)
-    const text = yield* Effect.tryPromise({
-      try: () => response.text(),
-      catch: (cause) => failed(options.url, String(cause))
-    })
-    if (!response.ok) return yield* refusal(options.url, response.status, text)
+    const { ok, status, text } = yield* request(options, refresh)
+    if (!ok) return yield* refusal(options.url, status, text)
     const granted = yield* Effect.mapError(
       decodeGranted(text),
       () => failed(options.url, "the token server's answer holds no access token")
@@ -70,7 +66,27 @@ const refreshToken = (options: RefreshOptions): TokenSource => {
 const decodeGranted = Schema.decodeUnknownEffect(Schema.fromJsonString(Granted))
 const decodeRefused = Schema.decodeUnknownEffect(Schema.fromJsonString(Refused))
 
-const request = (options: RefreshOptions, refresh: Redacted.Redacted): Effect.Effect<Response, ConnectionFailed> => {
+interface Answer {
+  readonly ok: boolean
+  readonly status: number
+  readonly text: string
+}
+
+/** No answer with a token is longer than this, in octets. */
+const maxAnswerOctets = 64 * 1024
+
+const textOf = async (response: Response): Promise<string> => {
+  const chunks: Array<Uint8Array> = []
+  let size = 0
+  for await (const chunk of response.body ?? []) {
+    size += chunk.length
+    if (size > maxAnswerOctets) throw new Error("the token server's answer is too long")
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString("utf8")
+}
+
+const request = (options: RefreshOptions, refresh: Redacted.Redacted): Effect.Effect<Answer, ConnectionFailed> => {
   const body = new URLSearchParams({
     grant_type: "refresh_token",
     client_id: options.clientId,
@@ -80,7 +96,10 @@ const request = (options: RefreshOptions, refresh: Redacted.Redacted): Effect.Ef
   })
   return Effect.tryPromise({
     // a redirect would carry the secrets elsewhere
-    try: (signal) => fetch(options.url, { method: "POST", body, signal, redirect: "error" }),
+    try: async (signal) => {
+      const response = await fetch(options.url, { method: "POST", body, signal, redirect: "error" })
+      return { ok: response.ok, status: response.status, text: await textOf(response) }
+    },
     // the cause of fetch's "fetch failed" names the socket's trouble
     catch: (cause) =>
       failed(options.url, cause instanceof Error && cause.cause instanceof Error ? cause.cause.message : String(cause))

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Inspectable, Redacted, type Scope } from "effect"
-import { createServer, type IncomingMessage } from "node:http"
+import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
 import {
   AccountConfig,
@@ -158,4 +158,42 @@ describe("an account with OAuth2", () => {
       assert.strictEqual(server.forms.length, 2)
       assert.strictEqual(mail.connections().length, 0)
     }).pipe(Effect.scoped))
+})
+
+describe("the body of a token server's answer", () => {
+  const source = (handle: RequestListener) =>
+    Effect.map(
+      Effect.acquireRelease(
+        Effect.callback<Server>((resume) => {
+          const server = createServer(handle)
+          server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+        }),
+        (server) =>
+          Effect.sync(() => {
+            server.closeAllConnections()
+            server.close()
+          })
+      ),
+      (server) =>
+        OAuth2Grant.refreshToken({
+          url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, // it listens on TCP
+          clientId: "me",
+          refreshToken,
+          timeout: "200 millis"
+        })
+    )
+
+  it.live("is not waited for beyond the time-out", () =>
+    Effect.gen(function*() {
+      const tokens = yield* source((_, response) => void response.writeHead(200).write("{"))
+      assert.include((yield* Effect.flip(tokens)).message, "no answer in time")
+    }))
+
+  it.live("is not read beyond 64 KiB", () =>
+    Effect.gen(function*() {
+      const tokens = yield* source((_, response) =>
+        void response.end(JSON.stringify({ access_token: "a", padding: "x".repeat(70_000) }))
+      )
+      assert.include((yield* Effect.flip(tokens)).message, "too long")
+    }))
 })
