@@ -8,6 +8,7 @@ import { type AuthenticationFailed, type Reason, Throttled } from "../domain/Mai
 import { Cooldown, type Orders } from "./Cooldown.ts"
 import type { Dispatcher, Event } from "./Dispatcher.ts"
 import type { HostLimits } from "./HostLimits.ts"
+import { isOfTokenSource } from "./Logins.ts"
 import type { Protocol, Telemetry } from "./Telemetry.ts"
 
 export interface PaceOptions {
@@ -83,7 +84,8 @@ export class Pace {
     const { connectAt } = this.#hear(reason)
     if (reason._tag === "AuthenticationFailed") {
       this.#refusal = { reason, until: at + refusedMillis }
-      hostLimits.refused(host, at)
+      // the server delays logins that it has refused itself
+      if (!isOfTokenSource(reason)) hostLimits.refused(host, at)
     }
     const alone = this.#live === 0
     const pause = reason._tag === "AuthenticationFailed"

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Redacted } from "effect"
+import { Duration, Effect, Fiber, Redacted } from "effect"
 import { TestClock } from "effect/testing"
 import { type Login, OAuth2, type TokenSource } from "../../src/domain/Credentials.ts"
 import { AuthenticationFailed } from "../../src/domain/MailError.ts"
@@ -85,5 +85,25 @@ describe("Logins", () => {
       assert.strictEqual((yield* Effect.flip(use))._tag, "AuthenticationFailed")
       broken = false
       assert.strictEqual(yield* use, "1")
+    }))
+
+  it.effect("tells a refusal by the token source from one by the mail server", () =>
+    Effect.gen(function*() {
+      const tokens = Effect.fail(new AuthenticationFailed({ response: "invalid_grant" }))
+      const withdrawn = yield* Logins.make(new OAuth2({ user: "ann", tokens }))
+      assert.isTrue(Logins.isOfTokenSource(yield* Effect.flip(withdrawn.connect(() => Effect.void))))
+      const good = yield* Logins.make(numbered().credentials)
+      const reason = yield* Effect.flip(
+        good.connect(() => Effect.fail(new AuthenticationFailed({ response: "no such user" })))
+      )
+      assert.isFalse(Logins.isOfTokenSource(reason))
+    }))
+
+  it.effect("does not wait for ever for the token source", () =>
+    Effect.gen(function*() {
+      const logins = yield* Logins.make(new OAuth2({ user: "ann", tokens: Effect.never }))
+      const fiber = yield* Effect.forkChild(Effect.flip(logins.connect(() => Effect.void)))
+      yield* TestClock.adjust("30 seconds")
+      assert.deepInclude(yield* Fiber.join(fiber), { _tag: "ConnectionFailed", step: "login", permanent: false })
     }))
 })
