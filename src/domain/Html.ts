@@ -228,10 +228,15 @@ const attributesOf = (text: string): ReadonlyArray<readonly [string, string]> =>
 const escapeQuotes = (value: string): string =>
   value.replace(/"/g, "&quot;").replace(/</g, "&lt;").replace(/>/g, "&gt;")
 
+const urls = new Set("href src action formaction background cite data poster srcset longdesc usemap".split(" "))
+
 const isHarmless = ([name, value]: readonly [string, string]): boolean => {
   if (!/^[a-z][a-z0-9:-]*$/.test(name) || name.startsWith("on") || name === "srcdoc" || name === "id") return false
   // eslint-disable-next-line no-control-regex -- browsers pass over these in a scheme
   const plain = decodeEntities(value).replace(/[\s\x00-\x1f]+/g, "").toLowerCase()
+  // what a browser knows and this table does not could spell anything
+  if (name === "style" && /&[a-z][a-z0-9]*;/.test(plain)) return false
+  if (urls.has(name) && /^[^/?#]*&[a-z][a-z0-9]*;/.test(plain)) return false
   if (name === "style") return !/expression\(|url\(|position:|@import|behavior:|-moz-binding/.test(plain)
   return !/^(?:javascript|vbscript|file):/.test(plain) &&
     (!plain.startsWith("data:") || plain.startsWith("data:image/"))
@@ -239,6 +244,9 @@ const isHarmless = ([name, value]: readonly [string, string]): boolean => {
 
 const entities: { readonly [name: string]: string | undefined } = {
   amp: "&",
+  colon: ":",
+  Tab: "\t",
+  NewLine: "\n",
   lt: "<",
   gt: ">",
   quot: "\"",

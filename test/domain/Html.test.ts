@@ -89,3 +89,16 @@ describe("HTML to be quoted", () => {
     }
   }, 5000)
 })
+
+describe("schemes written with character references", () => {
+  const written = ["javascript&colon;x", "java&Tab;script:x", "java&NewLine;script&colon;x", "java&unknown;script:x"]
+  for (const url of written) {
+    it(`are seen through: ${url}`, () => assert.strictEqual(quotableHtml(`<a href="${url}">a</a>`), "<a>a</a>"))
+  }
+
+  it("do not cost a harmless address its query", () =>
+    assert.strictEqual(
+      quotableHtml(`<a href="https://example.com/?a=1&amp;b=&foo;">a</a>`),
+      `<a href="https://example.com/?a=1&amp;b=&foo;">a</a>`
+    ))
+})
