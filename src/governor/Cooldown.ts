@@ -13,6 +13,8 @@ const defaults = {
   /** The first pause when the server names no time; doubles each time it asks again after a pause. */
   baseMillis: 2000,
   longestMillis: 5 * 60_000,
+  /** The longest pause that a server can ask for: one slip of a server must not silence an account for days. */
+  longestAskedMillis: 60 * 60_000,
   /** A level is forgotten for each such time that passed well. */
   decayMillis: 60_000,
   /** How long a host's logins rest after refused credentials: servers delay every login from that address. Doubles. */
@@ -42,7 +44,7 @@ const calm: Pace = { until: -Infinity, level: 0, since: -Infinity }
  */
 const hear = (pace: Pace, reason: Reason, now: number): Pace => {
   if (reason._tag !== "Throttled") return pace
-  const asked = reason.retryAfter === undefined ? undefined : Duration.toMillis(reason.retryAfter)
+  const asked = askedMillis(reason)
   if (asked !== undefined) return { ...pace, until: Math.max(pace.until, now + asked) }
   const level = now < pace.until ? Math.max(1, pace.level) : pace.level + 1
   const pause = Math.min(defaults.longestMillis, defaults.baseMillis * 2 ** (level - 1))
@@ -52,6 +54,10 @@ const hear = (pace: Pace, reason: Reason, now: number): Pace => {
     since: level === pace.level ? pace.since : now
   }
 }
+
+/** The pause that a server named, as far as it is obeyed. */
+const askedMillis = ({ retryAfter }: { readonly retryAfter?: Duration.Duration }): number | undefined =>
+  retryAfter === undefined ? undefined : Math.min(defaults.longestAskedMillis, Duration.toMillis(retryAfter))
 
 /** The pace after something went well: one level less for each `decayMillis` since the pause ended. */
 const succeeded = (pace: Pace, now: number): Pace => {
@@ -113,7 +119,7 @@ export class Cooldown {
   hear(reason: Reason, open: number, now: number): Orders {
     this.pace = hear(this.pace, reason, now)
     if (reason._tag === "ConnectionRefusedByLimit") {
-      const retryAfter = reason.retryAfter === undefined ? 0 : Duration.toMillis(reason.retryAfter)
+      const retryAfter = askedMillis(reason) ?? 0
       const { connectAt, state } = AdaptiveCap.refused(this.limit, open, now, retryAfter)
       this.limit = state
       if (connectAt !== undefined) this.connectAt = Math.max(this.connectAt, connectAt)

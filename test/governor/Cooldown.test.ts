@@ -19,6 +19,12 @@ describe("Cooldown", () => {
       assert.strictEqual(Cooldown.hear(Cooldown.calm, throttled(12_345), 100).until, 12_445)
     })
 
+    it("pauses for no more than an hour, whatever the server names", () => {
+      assert.strictEqual(Cooldown.hear(Cooldown.calm, throttled(1e12), 100).until, 100 + 3_600_000)
+      const asked = new ConnectionRefusedByLimit({ response: "[LIMIT]", retryAfter: Duration.days(30) })
+      assert.isAtMost(new Cooldown(2).hear(asked, 0, 0).connectAt, 3_600_000)
+    })
+
     it("does not come back earlier because another connection was told a shorter time", () => {
       const pace = Cooldown.hear(Cooldown.calm, throttled(10_000), 0)
       assert.strictEqual(Cooldown.hear(pace, throttled(10), 5).until, 10_000)
