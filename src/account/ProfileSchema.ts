@@ -16,7 +16,7 @@ import { toInvalidInput } from "../domain/SchemaProblem.ts"
 /** Where a secret is: `{ "env": "WORK_PASSWORD" }`, `{ "command": ["pass", "show", "work"] }`, or the text itself. */
 export const SecretRef = Schema.Union([
   Schema.Struct({ env: Schema.NonEmptyString }),
-  Schema.Struct({ command: Schema.NonEmptyArray(Schema.String) }),
+  Schema.Struct({ command: Schema.TupleWithRest(Schema.Tuple([Schema.NonEmptyString]), [Schema.String]) }),
   Schema.NonEmptyString
 ])
 export type SecretRef = typeof SecretRef.Type

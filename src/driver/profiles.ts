@@ -7,20 +7,7 @@
 import { Clock, Duration, Effect, Redacted } from "effect"
 import { execFile } from "node:child_process"
 import { createHash, randomUUID } from "node:crypto"
-import {
-  chmod,
-  link,
-  mkdir,
-  open,
-  readdir,
-  readFile,
-  realpath,
-  rename,
-  rm,
-  stat,
-  utimes,
-  writeFile
-} from "node:fs/promises"
+import { link, mkdir, open, readdir, readFile, realpath, rename, rm, stat, utimes, writeFile } from "node:fs/promises"
 import { hostname } from "node:os"
 import { basename, dirname, join } from "node:path"
 import { InvalidInput } from "../domain/MailError.ts"
@@ -95,9 +82,6 @@ const replace = async (path: string, text: string): Promise<void> => {
   }
 }
 
-/** Allows only the owner to read the file. */
-export const makePrivate = (path: string): Effect.Effect<void, InvalidInput> => attempt(path, () => chmod(path, 0o600))
-
 /** The first line that a command prints. It is run as it is, without a shell. */
 export const secretOf = (
   command: ReadonlyArray<string>,
@@ -105,6 +89,10 @@ export const secretOf = (
 ): Effect.Effect<Redacted.Redacted, InvalidInput> =>
   Effect.callback<Redacted.Redacted, InvalidInput>((resume) => {
     const [program = "", ...args] = command
+    const problem = program === "" ? "is empty" : command.some((word) => word.includes("\0")) ? "holds NUL" : undefined
+    if (problem !== undefined) {
+      return resume(Effect.fail(new InvalidInput({ field, problem: `the command ${problem}` })))
+    }
     const child = execFile(program, args, { maxBuffer: maxSecretOctets }, (error, stdout) => {
       const line = stdout.split(/\r?\n/)[0] ?? ""
       if (error === null && line !== "") return resume(Effect.succeed(Redacted.make(line)))

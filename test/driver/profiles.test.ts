@@ -227,6 +227,15 @@ describe("a secret from a command", () => {
       assert.notInclude(JSON.stringify(error) + String(error.stack), "s3cret")
     }))
 
+  it.effect("refuse a command that is none, and do not show it", () =>
+    Effect.gen(function*() {
+      for (const command of [[""], [], ["pass", "s3cret\0"]]) {
+        const error = yield* Effect.flip(secretOf(command, "accounts.work.password"))
+        assert.deepInclude(error, { _tag: "InvalidInput", field: "accounts.work.password" })
+        assert.notInclude(error.message, "s3cret")
+      }
+    }))
+
   it.live("is refused if there is no such command", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(secretOf(["/nothing/here", "s3cret"], "accounts.work.password"))
