@@ -14,8 +14,11 @@ interface Entry {
   readonly discarded?: unknown
 }
 
+/** The last errors decide, and an IDLE may hear many before the next command begins. */
+const keptErrors = 16
+
 export class Witness {
-  /** Errors since `begin`, oldest first. */
+  /** The last errors since `begin`, oldest first. */
   errors: Array<ImapFlowError> = []
   /** Why an answer of the server is not whole; undefined while it is. */
   incomplete: string | undefined
@@ -41,6 +44,7 @@ export class Witness {
     }
     if (err === undefined) return
     this.errors.push(err)
+    if (this.errors.length > keptErrors) this.errors.shift()
     if (err.code === "ETHROTTLE") this.onThrottle?.(err)
     if (entry.msg === "Failed to process untagged response") this.incomplete = `an unreadable ${String(entry.command)}`
     if (typeof entry.msg === "string" && /^\* \d+ FETCH/i.test(entry.msg)) this.incomplete = "an unreadable FETCH"
