@@ -159,6 +159,8 @@ export const truth = (options: TruthOptions): Effect.Effect<void> =>
         yield* other.flag(uid, mode, [keywords[random(keywords.length)] ?? ""])
       } else {
         const uids = pick(present.length > 200 ? 12 : 3)
+        // a message is marked as deleted before it is expunged, and that may be seen
+        for (const uid of uids) flagged.set(uid, (flagged.get(uid) ?? 0) + 1)
         if (uids.length > 0) yield* chance < 88 ? other.expunge(uids) : other.moveOut(uids)
       }
     })

@@ -49,6 +49,10 @@ const outcomes: Readonly<Record<string, (server: MailServerShape, answer: unknow
   },
   "sockets.ts": (_, answer) => {
     assert.deepStrictEqual(answer, { found: 50, searches: 2, peak: 1 })
+  },
+  "watch.ts": (_, answer) => {
+    const before = { 1: [], 2: [], 3: ["\\Seen"], 4: [] }
+    assert.deepStrictEqual(answer, { before, after: { ...before, 1: ["\\Flagged"], 5: [] } })
   }
 }
 
