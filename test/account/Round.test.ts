@@ -28,6 +28,13 @@ const told = (events: ReadonlyArray<MailEvent>) =>
     }
   })
 
+const connect = (mail: MemoryMail["Service"]) =>
+  mail.imap.connect({
+    endpoint: new Endpoint({ host: "mail.test", security: "none" }),
+    credentials: Password.make({ user: "bob", password: Redacted.make("secret") }),
+    connectTimeoutMillis: 1_000
+  })
+
 interface World {
   readonly mail: MemoryMail["Service"]
   readonly connection: ImapConnection
@@ -50,11 +57,7 @@ const start = (
       }],
       without
     })
-    const connection = yield* mail.imap.connect({
-      endpoint: new Endpoint({ host: "mail.test", security: "none" }),
-      credentials: Password.make({ user: "bob", password: Redacted.make("secret") }),
-      connectTimeoutMillis: 1_000
-    })
+    const connection = yield* connect(mail)
     const user = mail.store.user("bob")
     const inbox = user?.mailbox("INBOX")
     if (user === undefined || inbox === undefined) return yield* Effect.die("no INBOX")
@@ -163,11 +166,7 @@ describe.each(modes)("a round with $name", ({ name, without }) => {
       const cursor = yield* Cursor.decode(Cursor.encode(changes.cursor))
       flag(1, "constructor")
       expunge(3)
-      const other = yield* mail.imap.connect({
-        endpoint: new Endpoint({ host: "mail.test", security: "none" }),
-        credentials: Password.make({ user: "bob", password: Redacted.make("secret") }),
-        connectTimeoutMillis: 1_000
-      })
+      const other = yield* connect(mail)
       const next = yield* round(other, "INBOX", cursor)
       assert.deepStrictEqual(told(next.changes.events), ["Expunged 3", "FlagsChanged 1 constructor"])
       const last = yield* round(other, "INBOX", yield* Cursor.decode(Cursor.encode(next.changes.cursor)))
@@ -351,16 +350,47 @@ describe("a round with mod-sequences", () => {
       assert.deepStrictEqual(next.changes.events, [])
     }))
 
+  it.effect.each(modes.filter(({ name }) => name !== "neither"))(
+    "of changes seen too early are no cursor: $name",
+    ({ name, without }) =>
+      Effect.gen(function*() {
+        const { append, connection, expunge, flag, inbox } = yield* start(without, 3)
+        const { changes: { cursor } } = yield* round(connection, "INBOX", undefined)
+        const happen = () => {
+          expunge(1)
+          append()
+          flag(2, "\\Seen")
+        }
+        // The session is told of the last change alone: its view holds the message that went, and not the one that came.
+        const early: ImapConnection = {
+          ...connection,
+          heard: () => 0,
+          select: (...args) =>
+            Effect.map(connection.select(...args), (selected) => {
+              if (name !== "QRESYNC") return selected
+              happen()
+              const row = { uid: 2, flags: ["\\Seen"], modseq: inbox.highestModseq }
+              return { ...selected, resync: { vanished: [], changed: [row] } }
+            }),
+          fetch: (...args) =>
+            Effect.suspend(() => {
+              happen()
+              return Effect.map(connection.fetch(...args), (rows) => rows.filter(({ uid }) => uid === 2))
+            })
+        }
+        const first = yield* round(early, "INBOX", cursor)
+        assert.deepStrictEqual(told(first.changes.events), ["FlagsChanged 2 \\Seen"])
+        const second = yield* round(connection, "INBOX", first.changes.cursor)
+        assert.deepStrictEqual(told(second.changes.events), ["Expunged 1", "Arrived 4"])
+      })
+  )
+
   it.effect("that the server lost tells the flags of every message once more, and that it gained of none", () =>
     Effect.gen(function*() {
       const { append, connection, flag, mail } = yield* start([], 2)
       const { changes: { cursor } } = yield* round(connection, "INBOX", undefined)
       append("\\Seen")
-      const plain = yield* MemoryMail.make({ store: mail.store, without: ["CONDSTORE"] }).imap.connect({
-        endpoint: new Endpoint({ host: "mail.test", security: "none" }),
-        credentials: Password.make({ user: "bob", password: Redacted.make("secret") }),
-        connectTimeoutMillis: 1_000
-      })
+      const plain = yield* connect(MemoryMail.make({ store: mail.store, without: ["CONDSTORE"] }))
       const lost = yield* round(plain, "INBOX", cursor)
       assert.deepStrictEqual(told(lost.changes.events), ["FlagsChanged 1", "FlagsChanged 2", "Arrived 3 \\Seen"])
       assert.deepStrictEqual((yield* round(plain, "INBOX", lost.changes.cursor)).changes.events, [])
