@@ -2,7 +2,7 @@
  * Finding and reading: searches, batches cut into chunks, single messages that share commands, and parts read page by
  * page. No stream holds a connection while its consumer works (I6): each chunk and each page is a request of its own.
  */
-import { Effect, Exit, Stream } from "effect"
+import { Effect, Exit, Option, Stream } from "effect"
 import { type BodyPart, Envelope } from "../domain/Envelope.ts"
 import type { Fetched, FetchItems } from "../domain/Fetch.ts"
 import { InvalidInput, MessageNotFound, type Reason } from "../domain/MailError.ts"
@@ -130,24 +130,50 @@ export const make = (operations: Operations, parser: MessageParser["Service"]) =
       const plan = new ChunkPlan(set.uids, { lanes, budget: config.limits.batchBytes })
       const { mailbox, uidValidity } = set
 
-      const chunk = (uids: ReadonlyArray<number>): Effect.Effect<ReadonlyArray<FetchedRow>, Reason> =>
-        complete({ mailbox, uidValidity, items, sourceLimit: plan.partial }, uids).pipe(
+      const chunk = (wanted: Rows, uids: ReadonlyArray<number>): Effect.Effect<ReadonlyArray<FetchedRow>, Reason> =>
+        always(rows(wanted, uids)).pipe(
           Effect.catchIf(
             (reason) => reason._tag === "TimedOut" && reason.wait === "command" && uids.length > 1,
             () => {
               plan.shrink(uids.length)
               const middle = uids.length >> 1
-              return Effect.zipWith(chunk(uids.slice(0, middle)), chunk(uids.slice(middle)), (a, b) => [...a, ...b])
+              return Effect.zipWith(
+                chunk(wanted, uids.slice(0, middle)),
+                chunk(wanted, uids.slice(middle)),
+                (a, b) => [...a, ...b]
+              )
             }
           )
         )
       const learning = (uids: ReadonlyArray<number>) =>
-        Effect.flatMap(chunk(uids), (found) => {
-          plan.learn(found.length, found.reduce((sum, row) => sum + octetsOf(row), 0))
-          if (options?.missing !== "fail" || found.length === uids.length) return Effect.succeed(found)
-          const there = new Set(found.map(({ uid }) => uid))
-          return Effect.fail(new MessageNotFound({ mailbox, uids: uids.filter((uid) => !there.has(uid)) }))
+        Effect.suspend(() => {
+          const wanted = { mailbox, uidValidity, items, sourceLimit: plan.partial }
+          return Effect.flatMap(chunk(wanted, uids), (found) => {
+            plan.learn(found.length, found.reduce((sum, row) => sum + octetsOf(row), 0))
+            if (options?.missing !== "fail" || found.length === uids.length) return Effect.succeed({ wanted, found })
+            const there = new Set(found.map(({ uid }) => uid))
+            return Effect.fail(new MessageNotFound({ mailbox, uids: uids.filter((uid) => !there.has(uid)) }))
+          })
         })
+
+      /** Long messages are completed only when their turn comes: a chunk of them would have no bound (I11). */
+      const completed = ({ found, wanted }: { readonly found: ReadonlyArray<FetchedRow>; readonly wanted: Rows }) =>
+        found.some((row) => isCut(row, wanted))
+          ? Stream.fromIterable(found).pipe(
+            Stream.rechunk(1),
+            Stream.mapEffect((row) => isCut(row, wanted) ? whole(wanted, row) : Effect.succeedSome(row), {
+              concurrency: lanes
+            }),
+            Stream.flatMap((row) => Option.isSome(row) ? Stream.succeed(row.value) : Stream.empty)
+          )
+          : Stream.fromIterable(found)
+      const whole = (wanted: Rows, row: FetchedRow) =>
+        Effect.asSome(completeSource(wanted, row)).pipe(
+          Effect.catchTag(
+            "MessageNotFound",
+            (reason) => options?.missing === "fail" ? Effect.fail(reason) : Effect.succeedNone
+          )
+        )
 
       return Stream.unfold(undefined, () =>
         Effect.sync(() => {
@@ -155,7 +181,7 @@ export const make = (operations: Operations, parser: MessageParser["Service"]) =
           return uids === undefined ? undefined : [uids, undefined] as const
         })).pipe(
           Stream.mapEffect(learning, { concurrency: lanes, unordered: options?.unordered ?? false }),
-          Stream.flattenIterable
+          Stream.flatMap(completed)
         )
     })
 
