@@ -12,11 +12,11 @@ import type { Draft } from "../domain/Draft.ts"
 import type { Envelope } from "../domain/Envelope.ts"
 import type { Fetched, FetchItems } from "../domain/Fetch.ts"
 import type { Mailbox, MailboxStatus, Quota } from "../domain/Mailbox.ts"
-import { InvalidInput, MailError, type Reason } from "../domain/MailError.ts"
+import { MailError, type Reason } from "../domain/MailError.ts"
 import type { Changes } from "../domain/MailEvent.ts"
 import type { Message, MessageOutline } from "../domain/Message.ts"
-import { type MessageRef, type Messages, MessageSet, toSets } from "../domain/MessageSet.ts"
-import { Query } from "../domain/Query.ts"
+import { type MessageRef, type Messages, MessageSet } from "../domain/MessageSet.ts"
+import type { Query } from "../domain/Query.ts"
 import type { Receipt } from "../domain/Receipt.ts"
 import type { Thread } from "../domain/Thread.ts"
 import type { ImapDriver } from "../driver/ImapDriver.ts"
@@ -35,6 +35,7 @@ import type { FlagOptions, RemoveOptions } from "./Changing.ts"
 import * as Environment from "./Environment.ts"
 import * as Mailboxes from "./Mailboxes.ts"
 import type { ListOptions } from "./Mailboxes.ts"
+import { mailboxOf, onSet } from "./OneMailbox.ts"
 import * as OpenMailbox from "./OpenMailbox.ts"
 import type { AppendOptions, OpenOptions } from "./OpenMailbox.ts"
 import * as Operations from "./Operations.ts"
@@ -385,23 +386,4 @@ const readMessages = (
     return options?.attachments === "names" ? outlined(messages, options) : whole(messages, options)
   }
   return read
-}
-
-export const mailboxOf = (messages: Query | Messages): string | undefined =>
-  messages instanceof Query || messages instanceof MessageSet ? messages.mailbox : toSets(messages)[0]?.mailbox
-
-/** Runs a change on the one set that `messages` name; there is nothing to do for none. */
-export const onSet = <A>(
-  messages: Messages,
-  nothing: A,
-  change: (set: MessageSet) => Effect.Effect<A, Reason>
-): Effect.Effect<A, Reason> => {
-  const [set, ...others] = toSets(messages)
-  if (set === undefined || set.isEmpty) return Effect.succeed(nothing)
-  return others.length === 0 ? change(set) : Effect.fail(
-    new InvalidInput({
-      field: "messages",
-      problem: "they are of several mailboxes; change those of one mailbox at a time (MessageSet.group)"
-    })
-  )
 }

@@ -92,6 +92,7 @@ export const worldOf = Effect.fnUntraced(function*(
 ): Effect.fn.Return<World, never, Scope.Scope> {
   const servers = yield* start([{ ...user, specialUse: options.specialUse ?? true }], options)
   const config = new AccountConfig({
+    sentCopy: "never",
     name: "work",
     ...servers.endpoints,
     credentials: new Password({ user: "ann", password: Redacted.make("secret") }),

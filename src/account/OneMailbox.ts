@@ -1,0 +1,25 @@
+/** What a change takes: messages of one mailbox, in whatever form they were named. */
+import { Effect } from "effect"
+import { InvalidInput, type Reason } from "../domain/MailError.ts"
+import { type Messages, MessageSet, toSets } from "../domain/MessageSet.ts"
+import { Query } from "../domain/Query.ts"
+
+/** The mailbox that errors and spans name: that of the first, where there are several. */
+export const mailboxOf = (messages: Query | Messages): string | undefined =>
+  messages instanceof Query || messages instanceof MessageSet ? messages.mailbox : toSets(messages)[0]?.mailbox
+
+/** Runs a change on the one set that `messages` name; there is nothing to do for none. */
+export const onSet = <A>(
+  messages: Messages,
+  nothing: A,
+  change: (set: MessageSet) => Effect.Effect<A, Reason>
+): Effect.Effect<A, Reason> => {
+  const [set, ...others] = toSets(messages)
+  if (set === undefined || set.isEmpty) return Effect.succeed(nothing)
+  return others.length === 0 ? change(set) : Effect.fail(
+    new InvalidInput({
+      field: "messages",
+      problem: "they are of several mailboxes; change those of one mailbox at a time (MessageSet.group)"
+    })
+  )
+}
