@@ -213,6 +213,7 @@ const story = Effect.fnUntraced(function*(
 
 const configOf = (server: MailServerShape, name: string) =>
   new AccountConfig({
+    filesSentMail: false,
     name,
     imap: new Endpoint({ host: server.host, port: server.imapPort, security: "none" }),
     smtp: new Endpoint({ host: server.host, port: server.smtpPort, security: "none" }),

@@ -141,6 +141,7 @@ describe("an account with OAuth2", () => {
       const server = yield* tokenServer((_, count) => json(200, { access_token: `a${count}`, expires_in: 3600 }))
       const endpoint = (port: number) => new Endpoint({ host: mail.host, port, security: "none" })
       const config = new AccountConfig({
+        filesSentMail: false,
         name: "ann",
         address: "ann@example.com",
         credentials: new OAuth2({

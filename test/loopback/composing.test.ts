@@ -56,6 +56,7 @@ const server = MailServer.layer({
 const account = Layer.unwrap(Effect.map(MailServer, ({ host, imapPort, smtpPort }) =>
   MailAccount.layer(
     new AccountConfig({
+      filesSentMail: false,
       name: "alice",
       imap: new Endpoint({ host, port: imapPort, security: "none" }),
       smtp: new Endpoint({ host, port: smtpPort, security: "none" }),

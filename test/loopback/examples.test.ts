@@ -31,6 +31,7 @@ const users = ["alice", "bob"].map((name) => ({
 const aliceAccount = Layer.unwrap(Effect.map(MailServer, (server) =>
   MailAccount.layer(
     new AccountConfig({
+      filesSentMail: false,
       name: "alice",
       imap: new Endpoint({ host: server.host, port: server.imapPort, security: "none" }),
       smtp: new Endpoint({ host: server.host, port: server.smtpPort, security: "none" }),

@@ -21,6 +21,7 @@ describe("docs/sandbox.md", () => {
       })
       const endpoint = (port: number) => new Endpoint({ host: server.host, port, security: "none" })
       const config = new AccountConfig({
+        filesSentMail: false,
         name: "work",
         imap: endpoint(server.imapPort),
         smtp: endpoint(server.smtpPort),

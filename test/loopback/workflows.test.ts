@@ -52,6 +52,7 @@ const world = (inbox: Seeds, accountLimits = new Limits({})) => {
   const account = Layer.unwrap(Effect.map(MailServer, ({ host, imapPort, smtpPort }) =>
     MailAccount.layer(
       new AccountConfig({
+        filesSentMail: false,
         name: "alice",
         imap: new Endpoint({ host, port: imapPort, security: "none" }),
         smtp: new Endpoint({ host, port: smtpPort, security: "none" }),
