@@ -55,7 +55,11 @@ export class MessageSet extends Schema.Class<MessageSet>("effect-mail/MessageSet
   }
 
   ref(uid: number): MessageRef {
-    return new MessageRef({ mailbox: this.mailbox, uidValidity: this.uidValidity, uid })
+    // One for each row of a fetch: the checks would cost several times as much as the making, and know nothing new.
+    return Object.assign<MessageRef, { mailbox: string; uidValidity: number; uid: number }>(
+      Object.create(MessageRef.prototype),
+      { mailbox: this.mailbox, uidValidity: this.uidValidity, uid }
+    )
   }
 
   /** The same mailbox with other UIDs. */

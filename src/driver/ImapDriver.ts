@@ -59,6 +59,8 @@ export interface FetchOptions {
   readonly changedSince?: bigint
   /** At most so many octets of each `source`, from its start: one of exactly this length may go on (see `fetchPartial`). */
   readonly sourceLimit?: number
+  /** Octets to leave out from the start of each `source`; with `sourceLimit` only. Past the end it is empty. */
+  readonly sourceStart?: number
 }
 
 /** One row of a FETCH: the UID and what was asked for. */

@@ -185,7 +185,7 @@ export const openSession = (server: SessionOptions, wire: MemoryWire, user: Stor
       return Effect.succeed(
         messages
           .filter(({ modseq }) => since === undefined || modseq > since)
-          .map((message) => toRow(message, items, capabilities, options.sourceLimit))
+          .map((message) => toRow(message, items, capabilities, options))
       )
     })
 

@@ -1,6 +1,6 @@
 /** A mailbox and its messages as SELECT and FETCH answer them, in the values of the driver contract. */
 import type { FetchItems } from "../domain/Fetch.ts"
-import type { FetchedRow, SelectedMailbox, SelectOptions } from "../driver/ImapDriver.ts"
+import type { FetchedRow, FetchOptions, SelectedMailbox, SelectOptions } from "../driver/ImapDriver.ts"
 import { toBodyPart, toEnvelopeFields } from "./MimeDecoding.ts"
 import { findSection, headerFields, structureOf } from "./MimeStructure.ts"
 import { type StoredMailbox, type StoredMessage, systemFlags } from "./StoredMailbox.ts"
@@ -38,7 +38,7 @@ export const toRow = (
   { emailId, flags, internalDate, modseq, source, uid }: StoredMessage,
   items: FetchItems,
   capabilities: ReadonlySet<string>,
-  sourceLimit?: number
+  { sourceLimit = Infinity, sourceStart = 0 }: Pick<FetchOptions, "sourceLimit" | "sourceStart"> = {}
 ): FetchedRow => {
   const root = structureOf(source)
   const headers = items.headers
@@ -49,7 +49,7 @@ export const toRow = (
     ...items.internalDate === true ? { internalDate: new Date(internalDate) } : {},
     ...items.size === true ? { size: source.length } : {},
     ...items.structure === true ? { structure: toBodyPart(root) } : {},
-    ...items.source === true ? { source: source.slice(0, sourceLimit) } : {},
+    ...items.source === true ? { source: source.slice(sourceStart, sourceStart + sourceLimit) } : {},
     ...headers === undefined ? {} : {
       headers: headers === true
         ? source.slice(root.header.start, root.header.end)

@@ -9,11 +9,12 @@ import { badMailboxName } from "../../domain/MailboxName.ts"
 import { InvalidInput, type Reason, Unsupported } from "../../domain/MailError.ts"
 import type { CopyResult, FetchOptions, ImapConnection, SelectedMailbox, SelectOptions } from "../ImapDriver.ts"
 import type { CopyResponseObject, ListResponse, MailboxObject, QuotaResponse, StatusObject } from "./client.ts"
+import { collectRows } from "./fetch.ts"
 import { makeIdle } from "./idle.ts"
 import { badItems, badRange, canonical, isSection, readOnly, storable, uidRange } from "./input.ts"
 import { type Link, notSelected } from "./link.ts"
 import { hearResync } from "./resync.ts"
-import { Collector, owned, toQuery } from "./rows.ts"
+import { owned } from "./rows.ts"
 import { compileSearch } from "./search.ts"
 
 export const makeConnection = (link: Link): ImapConnection => {
@@ -116,15 +117,9 @@ export const makeConnection = (link: Link): ImapConnection => {
 
   const collect = (range: string, items: FetchItems, options: FetchOptions | undefined) =>
     link.command(async (client) => {
-      const collector = new Collector(items, range)
-      const changedSince = options?.changedSince
-      const rows = client.fetch(range, toQuery(items, options?.sourceLimit), {
-        uid: true,
-        ...(changedSince === undefined || changedSince <= 0n ? {} : { changedSince })
-      })
-      for await (const row of rows) collector.add(row)
-      heard += collector.strays
-      return collector.rows()
+      const collected = await collectRows(client, range, items, options)
+      heard += collected.strays
+      return collected.rows()
     })
 
   const copied = (run: Effect.Effect<CopyResponseObject, Reason>): Effect.Effect<CopyResult, Reason> =>

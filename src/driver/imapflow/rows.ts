@@ -14,14 +14,16 @@ import type {
 } from "./client.ts"
 
 /** The query for `items`. UID is always in the answer, and so is MODSEQ where the mailbox has it. */
-export const toQuery = (items: FetchItems, sourceLimit?: number): FetchQueryObject => {
+export const toQuery = (items: FetchItems, sourceLimit?: number, sourceStart = 0): FetchQueryObject => {
   const query: FetchQueryObject = { uid: true }
   if (items.envelope) query.envelope = true
   if (items.flags) query.flags = true
   if (items.internalDate) query.internalDate = true
   if (items.size) query.size = true
   if (items.structure) query.bodyStructure = true
-  if (items.source) query.source = sourceLimit === undefined ? true : { start: 0, maxLength: Math.max(1, sourceLimit) }
+  if (items.source) {
+    query.source = sourceLimit === undefined ? true : { start: sourceStart, maxLength: Math.max(1, sourceLimit) }
+  }
   if (items.headers === true) query.headers = true
   else if (items.headers !== undefined && items.headers.length > 0) query.headers = [...items.headers]
   if (items.parts !== undefined && items.parts.length > 0) query.bodyParts = [...items.parts]
@@ -189,7 +191,8 @@ const toParts = (sections: ReadonlyArray<string>, found: FetchMessageObject["bod
 /** Octets that pin no more memory than they are: a short buffer is a slice of a pool that would stay with it. */
 export const owned = (octets: Uint8Array): Uint8Array => {
   if (octets.buffer.byteLength === octets.byteLength) return new Uint8Array(octets.buffer)
-  const copy = new Uint8Array(octets.byteLength)
+  // "Slow" means outside the pool; it spares the zeros that would be written over at once.
+  const copy = new Uint8Array(Buffer.allocUnsafeSlow(octets.byteLength).buffer)
   copy.set(octets)
   return copy
 }

@@ -1,0 +1,141 @@
+/**
+ * One FETCH, from its items to its rows. Plain data items (source, flags, size, date) are taken as they were parsed:
+ * imapflow's own `fetch` hashes an identifier for each row, writes each key out again to recognise it, asks for MODSEQ,
+ * and passes each row through a generator, more than half of what a row costs. What needs decoding (ENVELOPE,
+ * BODYSTRUCTURE, parts) stays with it.
+ */
+import type { FetchItems } from "../../domain/Fetch.ts"
+import type { FetchOptions } from "../ImapDriver.ts"
+import type { FetchMessageObject, ImapFlow } from "./client.ts"
+import { Collector, toQuery } from "./rows.ts"
+
+/** Runs one UID FETCH to its end. */
+export const collectRows = async (
+  client: ImapFlow,
+  range: string,
+  items: FetchItems,
+  options: FetchOptions = {}
+): Promise<Collector> => {
+  const collector = new Collector(items, range)
+  const { changedSince = 0n, sourceLimit, sourceStart = 0 } = options
+  if (isPlain(items) && changedSince <= 0n) {
+    await fetchPlain(client, range, items, { start: sourceStart, length: sourceLimit }, (row) => collector.add(row))
+  } else {
+    const rows = client.fetch(range, toQuery(items, sourceLimit, sourceStart), {
+      uid: true,
+      ...(changedSince <= 0n ? {} : { changedSince })
+    })
+    for await (const row of rows) collector.add(row)
+  }
+  return collector
+}
+
+/** A parsed token: an atom, a string or literal, or a list; NIL is null. */
+type Token = Value | null | ReadonlyArray<Token>
+
+interface Value {
+  readonly value?: string | Buffer | null
+  readonly section?: ReadonlyArray<unknown>
+}
+
+/** `* 12 FETCH (…)`: the sequence number is the command. */
+interface Untagged {
+  readonly command: string
+  readonly attributes?: ReadonlyArray<Token>
+}
+
+/** The part of the client below its methods, which its types leave out; it is what all of them run on. */
+interface Executor {
+  /** Leaves an IDLE; false while there is none. */
+  readonly preCheck?: (() => Promise<void>) | false
+  readonly exec: (
+    command: string,
+    attributes: ReadonlyArray<unknown>,
+    options: { readonly untagged: { readonly FETCH: (row: Untagged) => void } }
+  ) => Promise<{ readonly next: () => void }>
+}
+
+/** Whether all that is asked for is plain. */
+const isPlain = ({ flags: _flags, internalDate: _date, size: _size, source: _source, ...rest }: FetchItems) =>
+  Object.values(rest).every((item) => item === undefined)
+
+/** Runs one UID FETCH and hands each row on as it arrives, those nobody asked for too. */
+const fetchPlain = async (
+  client: ImapFlow,
+  range: string,
+  items: FetchItems,
+  span: { readonly start: number; readonly length: number | undefined },
+  onRow: (row: FetchMessageObject) => void
+): Promise<void> => {
+  const atoms: Array<unknown> = [atom("UID")]
+  if (items.flags === true) atoms.push(atom("FLAGS"))
+  if (items.internalDate === true) atoms.push(atom("INTERNALDATE"))
+  if (items.size === true) atoms.push(atom("RFC822.SIZE"))
+  if (items.source === true) {
+    const partial = span.length === undefined ? {} : { partial: [span.start, Math.max(1, span.length)] }
+    atoms.push({ ...atom("BODY.PEEK"), section: [], ...partial })
+  }
+  // `exec` is not in the types, see `Executor`.
+  const executor = client as unknown as Executor
+  if (typeof executor.preCheck === "function") await executor.preCheck()
+  const response = await executor.exec("UID FETCH", [{ type: "SEQUENCE", value: range }, atoms], {
+    untagged: { FETCH: (row) => onRow(toMessage(row)) }
+  })
+  // The reader waits until the answer has been taken note of.
+  response.next()
+}
+
+const atom = (value: string) => ({ type: "ATOM", value })
+
+const toMessage = ({ attributes = [], command }: Untagged): FetchMessageObject => {
+  const message: Partial<FetchMessageObject> & { seq: number } = { seq: Number(command) }
+  const list = attributes[1]
+  if (isList(list)) {
+    for (let index = 0; index + 1 < list.length; index += 2) {
+      const [key, token] = [list[index], list[index + 1]]
+      if (key === null || key === undefined || isList(key)) continue
+      switch (textOf(key)?.toUpperCase()) {
+        case "UID": {
+          const uid = numberOf(token)
+          if (uid !== undefined) message.uid = uid
+          break
+        }
+        case "FLAGS":
+          message.flags = new Set(isList(token) ? token.flatMap((flag) => textOf(flag) ?? []) : [])
+          break
+        case "RFC822.SIZE":
+          message.size = numberOf(token)
+          break
+        case "INTERNALDATE": {
+          const date = new Date(textOf(token) ?? "")
+          if (!Number.isNaN(date.getTime())) message.internalDate = date
+          break
+        }
+        case "BODY":
+          if (key.section?.length === 0) message.source = octetsOf(token)
+          break
+      }
+    }
+  }
+  // A row without a UID is one nobody asked for; the collector knows what to do with it.
+  return message as FetchMessageObject
+}
+
+const isList = (token: Token | undefined): token is ReadonlyArray<Token> => Array.isArray(token)
+
+const textOf = (token: Token | undefined): string | undefined =>
+  token === null || token === undefined || isList(token) || token.value === null
+    ? undefined
+    : token.value?.toString()
+
+/** Digits only: anything else is no number a server may say (RFC 9051 9, "number"). */
+const numberOf = (token: Token | undefined): number | undefined => {
+  const text = textOf(token)
+  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined
+}
+
+/** An nstring may be quoted rather than a literal; the tokenizer has read it as UTF-8 then. */
+const octetsOf = (token: Token | undefined): Buffer | undefined => {
+  if (token === null || token === undefined || isList(token)) return undefined
+  return typeof token.value === "string" ? Buffer.from(token.value) : token.value ?? undefined
+}

@@ -1,0 +1,62 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Redacted } from "effect"
+import { Endpoint } from "../../src/domain/AccountConfig.ts"
+import { Password } from "../../src/domain/Credentials.ts"
+import { ImapDriver } from "../../src/driver/ImapDriver.ts"
+import * as imapflow from "../../src/driver/imapflow.ts"
+import { MailServer, SampleMail } from "../../src/testing/index.ts"
+
+const opened = Effect.gen(function*() {
+  const sources = [300, 400, 500].map((octets, index) => SampleMail.plain({ index, octets }))
+  const server = yield* MailServer.make({
+    users: [{ name: "ann", password: "secret", mailboxes: { INBOX: sources } }]
+  })
+  const driver = yield* ImapDriver
+  const connection = yield* driver.connect({
+    endpoint: new Endpoint({ host: server.host, port: server.imapPort, security: "none" }),
+    credentials: new Password({ user: "ann", password: Redacted.make("secret") }),
+    connectTimeoutMillis: 30_000
+  })
+  yield* connection.select("INBOX", { readOnly: true })
+  return { connection, sources }
+}).pipe(Effect.provide(imapflow.layer))
+
+describe("a fetch of plain items", () => {
+  it.live("answers exactly what was asked for", () =>
+    Effect.gen(function*() {
+      const { connection, sources } = yield* opened
+      const rows = yield* connection.fetch("1:*", { source: true, size: true, flags: true, internalDate: true })
+      assert.deepStrictEqual(
+        rows.map(({ flags, internalDate, size, source, uid }) => ({
+          uid,
+          size,
+          flags,
+          at: internalDate?.getTime(),
+          source: Buffer.from(source ?? []).toString()
+        })),
+        sources.map((source, index) => ({
+          uid: index + 1,
+          size: source.length,
+          flags: [],
+          at: 0,
+          source: Buffer.from(source).toString()
+        }))
+      )
+      assert.deepStrictEqual(yield* connection.fetch("2", {}), [{ uid: 2 }])
+    }))
+
+  it.live("takes a span of each source, empty past its end", () =>
+    Effect.gen(function*() {
+      const { connection } = yield* opened
+      const rows = yield* connection.fetch("1:3", { source: true }, { sourceStart: 350, sourceLimit: 100 })
+      assert.deepStrictEqual(rows.map(({ source }) => source?.length), [0, 50, 100])
+    }))
+
+  it.live("leaves an IDLE first", () =>
+    Effect.gen(function*() {
+      const { connection } = yield* opened
+      const waiting = yield* Effect.forkChild(connection.idle, { startImmediately: true })
+      yield* Fiber.interrupt(waiting)
+      assert.strictEqual((yield* connection.fetch("1:*", { size: true })).length, 3)
+    }))
+})
