@@ -3,7 +3,7 @@
  * many fibers share. The account opens connections when they are needed and closes them with its scope; how many, in
  * whose turn, and what is repeated, is decided underneath.
  */
-import { type Config, Context, Effect, Layer, Option, Stream } from "effect"
+import { type Config, Context, Effect, Layer, Option, Stream, Tracer } from "effect"
 import type { AccountConfig } from "../domain/AccountConfig.ts"
 import { Agent } from "../domain/Agent.ts"
 import type { Cursor } from "../domain/Cursor.ts"
@@ -221,12 +221,13 @@ const make = Effect.fnUntraced(function*(config: AccountConfig, options?: Accoun
     })
 
   const streaming = <A>(name: `MailAccount.${string}`, stream: Stream.Stream<A, Reason>, mailbox: string | undefined) =>
-    Stream.unwrap(Effect.map(attributes(mailbox), (attributes) => {
+    Stream.unwrap(Effect.gen(function*() {
       const short = name.slice("MailAccount.".length)
+      // A scope of the stream's own, and no stack trace: `Stream.withSpan` costs as much as the rest of a short stream.
+      const span = yield* Effect.makeSpanScoped(name, { attributes: yield* attributes(mailbox) })
       return stream.pipe(
         Stream.mapError(toMailError(short, mailbox)),
-        Stream.provideService(CurrentOperation, short),
-        Stream.withSpan(name, { attributes })
+        Stream.provideContext(Context.add(CurrentOperation, short)(Context.make(Tracer.ParentSpan, span)))
       )
     }))
 
