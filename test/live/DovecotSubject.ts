@@ -90,9 +90,10 @@ const worldOf = ({ dovecot, postfix }: Servers, world: number): World => {
           peak.imap = Math.max(peak.imap, openAt(dovecot))
           peak.smtp = Math.max(peak.smtp, openAt(postfix))
         })
-        return Effect.map(
-          Effect.raceFirst(effect, Effect.forever(Effect.delay(look, "20 millis"))),
-          (value) => ({ value, peak })
+        // What ends between two looks still leaves its connections to the last one.
+        return Effect.raceFirst(effect, Effect.forever(Effect.delay(look, "20 millis"))).pipe(
+          Effect.tap(() => look),
+          Effect.map((value) => ({ value, peak }))
         )
       }),
     loginAttempts: Effect.map(
