@@ -46,6 +46,35 @@ describe("composing", () => {
       assert.strictEqual(composed.messageId, "<1@example.com>")
     }))
 
+  const words = Schema.String.check(Schema.isPattern(/^[^"\\\p{C}\s]+$/u), Schema.isMaxLength(20))
+  const box = Schema.Struct({
+    name: Schema.optionalKey(words),
+    address: Schema.Literals(["a@x.org", "\u5c71@y.org", "b@z.org"])
+  })
+  const group = Schema.Struct({ title: words, members: Schema.Array(box).check(Schema.isMaxLength(3)) })
+  const list = Schema.Array(Schema.Union([box, group])).check(Schema.isMaxLength(4))
+  it.effect.prop(
+    "sends to every member of a group, and names them all",
+    [list, list],
+    ([to, cc]) =>
+      Effect.gen(function*() {
+        const text = ({ address, name }: typeof box.Type) => name === undefined ? address : `"${name}" <${address}>`
+        const written = (given: typeof list.Type) =>
+          given.map((each) => "title" in each ? `"${each.title}": ${each.members.map(text).join(", ")};` : text(each))
+        const boxes = (given: typeof list.Type) => given.flatMap((each) => "title" in each ? each.members : [each])
+        const pairs = (given: ReadonlyArray<{ readonly name?: string; readonly address: string }>) =>
+          given.map(({ address, name = "" }) => [name, address])
+        const { envelope, source } = yield* compose({ to: written(to).join(", "), cc: written(cc), bcc: "c@x.org" })
+        assert.sameMembers([...envelope.to], [
+          ...new Set([...boxes(to), ...boxes(cc)].map(({ address }) => address)),
+          "c@x.org"
+        ])
+        const read = yield* parse(source)
+        assert.deepStrictEqual(pairs(read.to), pairs(boxes(to)))
+        assert.deepStrictEqual(pairs(read.cc), pairs(boxes(cc)))
+      })
+  )
+
   it.effect("names the sender as the envelope's sender where there is one", () =>
     Effect.gen(function*() {
       const { envelope } = yield* compose({ sender: "desk@example.com" })

@@ -63,9 +63,14 @@ const readAddresses = (text: string): ReadonlyArray<Mailbox | Group> =>
       : { name: entry.name, group: entry.group.map(({ address = "", name }) => ({ name, address })) }
   )
 
-/** Copies, since nodemailer rewrites the objects it is given. */
-const toNodemailer = (list: ReadonlyArray<Mailbox | Group>): Array<MimeNodeAddress> =>
-  list.map((each) => "group" in each ? { name: each.name, group: each.group.map((one) => ({ ...one })) } : { ...each })
+/** Copies, since nodemailer rewrites the objects it is given. A group it knows only as text. */
+const toNodemailer = (list: ReadonlyArray<Mailbox | Group>): Array<MimeNodeAddress | string> =>
+  list.map((each) => "group" in each ? groupText(each) : { ...each })
+
+const groupText = ({ group, name }: Group): string =>
+  `${quoted(name)}: ${group.map(({ address, name }) => `${quoted(name)} <${address}>`).join(", ")};`
+
+const quoted = (text: string): string => `"${text.replace(/["\\]/g, "\\$&")}"`
 
 const write = (fields: DraftFields, keepsBcc: boolean): Composed => {
   const spelling = new Map(fields.headers.map(([name]) => [name.toLowerCase(), name]))
