@@ -82,90 +82,92 @@ class Passed<E> {
   }
 }
 
-export const make = (
-  { leasing }: Operations,
+type ToMailError = (operation: string, mailbox: string | undefined) => (reason: Reason) => MailError
+
+/**
+ * The steps, held to one mailbox, and to the lease as long as it is there. An account that knows no leases, like a double
+ * in a test, has none.
+ */
+export const heldTo = (
+  { mailbox, readOnly, uidValidity }: Pick<OpenMailbox, "mailbox" | "uidValidity" | "readOnly">,
+  lease: Lease | undefined,
   steps: Steps,
-  toMailError: (operation: string, mailbox: string | undefined) => (reason: Reason) => MailError
-) => {
-  const failure = (operation: string, mailbox: string, reason: Reason) =>
-    Effect.fail(toMailError(operation, mailbox)(reason))
+  toMailError: ToMailError
+): OpenMailbox => {
+  const failure = (operation: string, reason: Reason) => Effect.fail(toMailError(operation, mailbox)(reason))
 
-  const open = (lease: Lease): OpenMailbox => {
-    const { mailbox, readOnly, uidValidity } = lease
+  /** The step with this lease around it, also where a fiber from elsewhere takes it. */
+  const within = <A>(operation: string, step: Effect.Effect<A, MailError>): Effect.Effect<A, MailError> =>
+    Effect.flatMap(CurrentLease, (current) => {
+      if (lease?.isOpen === false) return failure(operation, ended(mailbox))
+      return lease === undefined || current?.isWithin(lease) === true
+        ? step
+        : Effect.provideService(step, CurrentLease, lease)
+    })
 
-    /** The step with this lease around it, also where a fiber from elsewhere takes it. */
-    const within = <A>(operation: string, step: Effect.Effect<A, MailError>): Effect.Effect<A, MailError> =>
-      Effect.flatMap(CurrentLease, (current) => {
-        if (!lease.isOpen) return failure(operation, mailbox, ended(mailbox))
-        return current?.isWithin(lease) === true ? step : Effect.provideService(step, CurrentLease, lease)
-      })
-
-    const ours = (operation: string, messages: Messages): Effect.Effect<void, MailError> => {
-      const stranger = toSets(messages).find((set) => !isSame(set.mailbox, mailbox))
-      return stranger === undefined ? Effect.void : failure(
-        operation,
-        mailbox,
-        new InvalidInput({ field: "messages", problem: `they are of "${stranger.mailbox}", not of "${mailbox}"` })
-      )
-    }
-
-    const reading = <A>(operation: string, messages: Messages, step: Effect.Effect<A, MailError>) =>
-      Effect.andThen(ours(operation, messages), within(operation, step))
-
-    const writing = <A>(operation: string, messages: Messages, step: Effect.Effect<A, MailError>) =>
-      readOnly ? refused(operation) : reading(operation, messages, step)
-
-    const refused = (operation: string) =>
-      failure(
-        operation,
-        mailbox,
-        new InvalidInput({ field: "readOnly", problem: `"${mailbox}" was opened to read only` })
-      )
-
-    return {
-      mailbox,
-      uidValidity,
-      readOnly,
-      search: (criteria) =>
-        Effect.suspend(() => {
-          const query = criteria instanceof Query
-            ? criteria
-            : criteria === undefined
-            ? Query.in(mailbox)
-            : Query.in(mailbox).and(criteria)
-          if (!isSame(query.mailbox, mailbox)) {
-            return failure(
-              "search",
-              mailbox,
-              new InvalidInput({ field: "query", problem: `it is of "${query.mailbox}", not of "${mailbox}"` })
-            )
-          }
-          return within("search", steps.search(query)).pipe(
-            Effect.filterOrElse((set) => set.uidValidity === uidValidity, (set) =>
-              failure(
-                "search",
-                mailbox,
-                new MailboxChanged({ mailbox, expected: uidValidity, actual: set.uidValidity })
-              ))
-          )
-        }),
-      fetch: (messages, items) =>
-        Stream.unwrap(
-          Effect.map(
-            reading("fetch", messages, CurrentLease),
-            (current) => Stream.provideService(steps.fetch(messages, items), CurrentLease, current)
-          )
-        ),
-      message: (ref) => reading("message", ref, steps.message(ref)),
-      flag: (messages, change) => writing("flag", messages, steps.flag(messages, change)),
-      copy: (messages, to) => reading("copy", messages, steps.copy(messages, to)),
-      move: (messages, to) => writing("move", messages, steps.move(messages, to)),
-      expunge: (messages) => writing("expunge", messages, steps.remove(messages, { to: "expunge" })),
-      append: (message, options) =>
-        readOnly ? refused("append") : within("append", steps.append(mailbox, message, options))
-    }
+  const ours = (operation: string, messages: Messages): Effect.Effect<void, MailError> => {
+    const stranger = toSets(messages).find((set) => !isSame(set.mailbox, mailbox))
+    return stranger === undefined ? Effect.void : failure(
+      operation,
+      new InvalidInput({ field: "messages", problem: `they are of "${stranger.mailbox}", not of "${mailbox}"` })
+    )
   }
 
+  const reading = <A>(operation: string, messages: Messages, step: Effect.Effect<A, MailError>) =>
+    Effect.andThen(ours(operation, messages), within(operation, step))
+
+  const writing = <A>(operation: string, messages: Messages, step: Effect.Effect<A, MailError>) =>
+    readOnly ? refused(operation) : reading(operation, messages, step)
+
+  const refused = (operation: string) =>
+    failure(
+      operation,
+      new InvalidInput({ field: "readOnly", problem: `"${mailbox}" was opened to read only` })
+    )
+
+  return {
+    mailbox,
+    uidValidity,
+    readOnly,
+    search: (criteria) =>
+      Effect.suspend(() => {
+        const query = criteria instanceof Query
+          ? criteria
+          : criteria === undefined
+          ? Query.in(mailbox)
+          : Query.in(mailbox).and(criteria)
+        if (!isSame(query.mailbox, mailbox)) {
+          return failure(
+            "search",
+            new InvalidInput({ field: "query", problem: `it is of "${query.mailbox}", not of "${mailbox}"` })
+          )
+        }
+        return within("search", steps.search(query)).pipe(
+          Effect.filterOrElse((set) => set.uidValidity === uidValidity, (set) =>
+            failure(
+              "search",
+              new MailboxChanged({ mailbox, expected: uidValidity, actual: set.uidValidity })
+            ))
+        )
+      }),
+    fetch: (messages, items) =>
+      Stream.unwrap(
+        Effect.map(
+          reading("fetch", messages, CurrentLease),
+          (current) => Stream.provideService(steps.fetch(messages, items), CurrentLease, current)
+        )
+      ),
+    message: (ref) => reading("message", ref, steps.message(ref)),
+    flag: (messages, change) => writing("flag", messages, steps.flag(messages, change)),
+    copy: (messages, to) => reading("copy", messages, steps.copy(messages, to)),
+    move: (messages, to) => writing("move", messages, steps.move(messages, to)),
+    expunge: (messages) => writing("expunge", messages, steps.remove(messages, { to: "expunge" })),
+    append: (message, options) =>
+      readOnly ? refused("append") : within("append", steps.append(mailbox, message, options))
+  }
+}
+
+export const make = ({ leasing }: Operations, steps: Steps, toMailError: ToMailError) => {
   const withMailbox = <A, E, R>(
     mailbox: string,
     use: (mailbox: OpenMailbox) => Effect.Effect<A, E, R>,
@@ -174,7 +176,9 @@ export const make = (
     Effect.contextWith((context: Context.Context<R>) => {
       let told: E | undefined
       return leasing(mailbox, options?.readOnly ?? false, (lease) =>
-        Effect.suspend(() => use(open(lease))).pipe(
+        Effect.suspend(() =>
+          use(heldTo(lease, lease, steps, toMailError))
+        ).pipe(
           Effect.provideContext(Context.add(context, CurrentLease, lease)),
           Effect.mapError((error): Passed<E> | Reason => {
             // what a server says about the pace must be heard by those who set it

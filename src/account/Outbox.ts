@@ -49,17 +49,15 @@ export const make = (
 ) => {
   const { config } = operations
 
-  const compose = (draft: Draft) => sending.compose(draft, { recipients: "required", dkim: config.dkim })
-
   const send = (draft: Draft, options?: SendingOptions): Effect.Effect<Receipt, Reason> =>
-    Effect.flatMap(compose(draft), (composed) => deliver(composed, options, sending.submit(composed, options)))
+    Effect.flatMap(sending.compose(draft), (composed) => deliver(composed, options, sending.submit(composed, options)))
 
   /**
    * One of many waits for its turn as long as it takes: that there is a queue is what sending many is about. It is the
    * account that is busy, not the server.
    */
   const sendOneOfMany = (draft: Draft, options?: SendingOptions): Effect.Effect<Receipt, Reason> =>
-    Effect.flatMap(compose(draft), (composed) =>
+    Effect.flatMap(sending.compose(draft), (composed) =>
       deliver(
         composed,
         options,

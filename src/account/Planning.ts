@@ -20,13 +20,12 @@ import {
 } from "../domain/MailError.ts"
 import { MessageSet } from "../domain/MessageSet.ts"
 import * as Plan from "../domain/Plan.ts"
-import { providerOf } from "../domain/Providers.ts"
 import { Receipt } from "../domain/Receipt.ts"
 import { withAttachmentBytes } from "../driver/AttachmentBytes.ts"
 import type { MessageComposer } from "../driver/MessageComposer.ts"
 import * as Changing from "./Changing.ts"
 import type { FlagOptions, RemoveOptions } from "./Changing.ts"
-import { completeDraft } from "./CompleteDraft.ts"
+import * as Composing from "./Composing.ts"
 import type { MailAccount } from "./MailAccount.ts"
 import type { AppendOptions } from "./OpenMailbox.ts"
 import type { SendingOptions } from "./Outbox.ts"
@@ -34,8 +33,6 @@ import { startOf } from "./PlannedPace.ts"
 import { canonical, type Place, type PlannedState } from "./PlannedState.ts"
 
 export interface SandboxOptions {
-  /** Recipients of one message; default: what the provider of the account's address takes, if it is known. */
-  readonly recipientsPerMessage?: number | undefined
   /** Octets of a message that is sent, which a server tells only to who sends; default: no limit. */
   readonly maxMessageBytes?: number | undefined
 }
@@ -62,8 +59,7 @@ export const make = (
   composer: MessageComposer["Service"],
   options: SandboxOptions | undefined
 ) => {
-  const recipientsPerMessage = options?.recipientsPerMessage ??
-    providerOf(config.address ?? config.credentials.user)?.recipientsPerMessage?.value
+  const composing = Composing.make(config, composer)
 
   // --- what is there
 
@@ -257,8 +253,7 @@ export const make = (
     options?: AppendOptions
   ): Effect.fn.Return<Check<Option.Option<never>>, Reason> {
     const source = message instanceof Draft
-      ? (yield* composer.compose(yield* completeDraft(config, message), { recipients: "optional", keepsBcc: true }))
-        .source
+      ? (yield* composing.toFile(message)).source
       : message.slice()
     const { flags = [], internalDate } = options ?? {}
     yield* Changing.checkedAppend({ flags, ...(internalDate === undefined ? {} : { internalDate }) })
@@ -283,15 +278,10 @@ export const make = (
     given: Draft,
     sending?: SendingOptions
   ): Effect.fn.Return<Check<Receipt>, Reason> {
-    const complete = yield* completeDraft(config, given)
-    const { envelope, messageId, source } = yield* composer.compose(complete, { recipients: "required" })
+    const complete = yield* composing.complete(given)
+    const { envelope, messageId, source } = yield* composing.toSend(complete)
     const { attachments, ...rest } = yield* withAttachmentBytes(complete)
     const size = source.length
-    if (recipientsPerMessage !== undefined && envelope.to.length > recipientsPerMessage) {
-      const problem =
-        `${envelope.to.length} recipients are more than the ${recipientsPerMessage} this account may write to at once`
-      return yield* new InvalidInput({ field: "to", problem })
-    }
     if (options?.maxMessageBytes !== undefined && size > options.maxMessageBytes) {
       return yield* new TooLarge({ size, limit: options.maxMessageBytes })
     }
@@ -316,7 +306,7 @@ export const make = (
         recipients: [...envelope.to],
         size,
         ...(start.atMillis > now ? { wait } : {}),
-        ...(sending?.allRecipients === undefined ? {} : { allRecipients: sending.allRecipients })
+        options: deciding(sending)
       })
       return {
         step,
@@ -358,6 +348,15 @@ const toPlannedMessage = (
 /** Nothing is left out: what is read from outside has been read. */
 const selfContained = ({ content, ...rest }: NonNullable<Draft["attachments"]>[number]) =>
   "bytes" in content || "text" in content ? [{ ...rest, content }] : []
+
+/** Of the options of `send`, those that decide what happens. */
+const deciding = ({ allRecipients, dsn, hold, onUnknown, sentCopy }: SendingOptions = {}): Plan.Send["options"] => ({
+  ...(allRecipients === undefined ? {} : { allRecipients }),
+  ...(hold === undefined ? {} : { hold: hold === "round trip" ? hold : Duration.fromInputUnsafe(hold) }),
+  ...(dsn === undefined ? {} : { dsn }),
+  ...(onUnknown === undefined ? {} : { onUnknown }),
+  ...(sentCopy === undefined ? {} : { sentCopy })
+})
 
 /** The largest message the server takes by APPEND (RFC 7889). */
 const appendLimit = (capabilities: ReadonlySet<string>): number | undefined => {

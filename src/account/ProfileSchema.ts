@@ -7,7 +7,7 @@ import type { Redacted } from "effect"
 import { Effect, Schema } from "effect"
 import { AccountConfig, Endpoint } from "../domain/AccountConfig.ts"
 import { AccessToken, Password } from "../domain/Credentials.ts"
-import { Limits } from "../domain/Limits.ts"
+import { Limits, SomeLimits } from "../domain/Limits.ts"
 import { InvalidInput } from "../domain/MailError.ts"
 import { limitsOf } from "../domain/Provider.ts"
 import { providerById, providerOf, providers } from "../domain/Providers.ts"
@@ -23,7 +23,8 @@ export type SecretRef = typeof SecretRef.Type
 
 /**
  * One account. `provider` (an id of `providers`) gives servers and limits; without it the provider of the address is
- * taken, or `imap` and `smtp` name the servers. `user` defaults to the address. One of `password` and `token` is needed.
+ * taken, or `imap` and `smtp` name the servers. Each of `limits` replaces that one of the provider. `user` defaults to
+ * the address. One of `password` and `token` is needed.
  */
 export const Profile = Schema.Struct({
   address: Schema.optionalKey(Schema.NonEmptyString),
@@ -33,7 +34,7 @@ export const Profile = Schema.Struct({
   user: Schema.optionalKey(Schema.NonEmptyString),
   password: Schema.optionalKey(SecretRef),
   token: Schema.optionalKey(SecretRef),
-  limits: Schema.optionalKey(Limits)
+  limits: Schema.optionalKey(SomeLimits)
 })
 export type Profile = typeof Profile.Type
 
@@ -96,7 +97,7 @@ export const toConfig = Effect.fnUntraced(function*<R>(
   return new AccountConfig({
     name,
     credentials,
-    limits: profile.limits ?? (provider === undefined ? new Limits({}) : limitsOf(provider)),
+    limits: provider === undefined ? new Limits(profile.limits ?? {}) : limitsOf(provider, profile.limits),
     ...(imap === undefined ? {} : { imap }),
     ...(smtp === undefined ? {} : { smtp }),
     ...(profile.address === undefined ? {} : { address: profile.address })

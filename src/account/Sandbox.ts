@@ -9,9 +9,10 @@ import { MessageSet } from "../domain/MessageSet.ts"
 import { Plan, type PlanStep } from "../domain/Plan.ts"
 import { MessageComposer } from "../driver/MessageComposer.ts"
 import * as nodemailer from "../driver/nodemailer.ts"
+import { CurrentLease } from "./Lease.ts"
 import { MailAccount } from "./MailAccount.ts"
 import { mailboxOf, onSet } from "./OneMailbox.ts"
-import type { OpenMailbox } from "./OpenMailbox.ts"
+import { heldTo } from "./OpenMailbox.ts"
 import { PlannedState } from "./PlannedState.ts"
 import { type Check, make as makePlanning, plannedResponse, type SandboxOptions } from "./Planning.ts"
 
@@ -116,7 +117,7 @@ const perform = (account: MailAccount["Service"], step: PlanStep): Effect.Effect
     case "Append":
       return account.append(step.mailbox, step.source, { flags: step.flags, internalDate: step.internalDate })
     case "Send":
-      return account.send(step.toDraft(), { allRecipients: step.allRecipients })
+      return account.send(step.toDraft(), step.options)
   }
 }
 
@@ -142,6 +143,9 @@ const sandboxed = (
         }))
     })
 
+  const toMailError = (operation: string, mailbox: string | undefined) => (reason: Reason) =>
+    new MailError({ account: account.name, operation, ...(mailbox === undefined ? {} : { mailbox }), reason })
+
   /** A public method: a span, and the account and operation around the reason. */
   const change = <A>(
     operation: string,
@@ -149,9 +153,7 @@ const sandboxed = (
     run: Effect.Effect<A, Reason>
   ): Effect.Effect<A, MailError> =>
     run.pipe(
-      Effect.mapError((reason) =>
-        new MailError({ account: account.name, operation, ...(mailbox === undefined ? {} : { mailbox }), reason })
-      ),
+      Effect.mapError(toMailError(operation, mailbox)),
       Effect.withSpan(`Sandbox.${operation}`, { attributes: { "mail.account": account.name, "mail.mailbox": mailbox } })
     )
 
@@ -208,18 +210,17 @@ const sandboxed = (
       ),
     withMailbox: (mailbox, use, options) =>
       // opened to read only, so that nothing can be changed in it whatever is asked
-      account.withMailbox(mailbox, (open) => use(options?.readOnly === true ? open : planned(open)), { readOnly: true })
-  })
-
-  /** An open mailbox whose changes become steps of the plan. */
-  const planned = (open: OpenMailbox): OpenMailbox => ({
-    ...open,
-    readOnly: false,
-    flag: sandbox.flag,
-    copy: sandbox.copy,
-    move: sandbox.move,
-    expunge: (messages) => sandbox.remove(messages, { to: "expunge" }),
-    append: (message, options) => sandbox.append(open.mailbox, message, options)
+      account.withMailbox(
+        mailbox,
+        (open) =>
+          options?.readOnly === true ?
+            use(open) :
+            Effect.flatMap(
+              CurrentLease,
+              (lease) => use(heldTo({ ...open, readOnly: false }, lease, sandbox, toMailError))
+            ),
+        { readOnly: true }
+      )
   })
 
   return Context.make(MailAccount, sandbox).pipe(

@@ -1,13 +1,14 @@
 /**
- * Sending: a draft gets its sender, date and Message-ID, is composed once, and is handed to an SMTP connection that
- * knows its fate. It is repeated only where the server certainly has not accepted it (I4).
+ * Sending: a message is composed once, and handed to an SMTP connection that knows its fate. It is repeated only where
+ * the server certainly has not accepted it (I4).
  */
-import { Clock, Duration, Effect, Random } from "effect"
+import { Duration, Effect } from "effect"
 import { Draft } from "../domain/Draft.ts"
-import { InvalidInput, OutcomeUnknown, type Reason } from "../domain/MailError.ts"
+import { OutcomeUnknown, type Reason } from "../domain/MailError.ts"
 import { Receipt } from "../domain/Receipt.ts"
-import type { Composed, ComposeOptions, MessageComposer } from "../driver/MessageComposer.ts"
+import type { Composed, MessageComposer } from "../driver/MessageComposer.ts"
 import type { DsnOptions, SendOptions } from "../driver/SmtpDriver.ts"
+import * as Composing from "./Composing.ts"
 import type { Operations } from "./Operations.ts"
 
 export interface SubmissionOptions {
@@ -28,23 +29,7 @@ const graceMillis = 2_000
 
 export const make = (operations: Operations, composer: MessageComposer["Service"]) => {
   const { config, onSubmission, retrying } = operations
-
-  /** The draft with sender, date and Message-ID, composed. */
-  const compose = (draft: Draft, options: Omit<ComposeOptions, "maxBytes">) =>
-    Effect.gen(function*() {
-      const from = draft.from ?? config.address ??
-        (config.credentials.user.includes("@") ? config.credentials.user : undefined)
-      if (from === undefined) {
-        return yield* new InvalidInput({ field: "from", problem: "name a sender, or set the account's address" })
-      }
-      const date = draft.date ?? new Date(yield* Clock.currentTimeMillis)
-      const messageId = draft.messageId ??
-        `<${yield* uniqueId}@${domainOf(typeof from === "string" ? from : from.address)}>`
-      return yield* composer.compose(new Draft({ ...draft, from, date, messageId }), {
-        ...options,
-        maxBytes: config.limits.maxMessageBytes
-      })
-    })
+  const composing = Composing.make(config, composer)
 
   const submit = (
     { envelope, messageId, source }: Composed,
@@ -82,25 +67,16 @@ export const make = (operations: Operations, composer: MessageComposer["Service"
     message: Draft | Uint8Array
   ): Effect.Effect<{ readonly source: Uint8Array; readonly messageId: string | undefined }, Reason> =>
     message instanceof Draft
-      ? compose(message, { recipients: "optional", keepsBcc: true })
+      ? composing.toFile(message)
       : Effect.sync(() => ({ source: message, messageId: messageIdOf(message) }))
 
-  return { compose, submit, toSource }
+  return { compose: composing.toSend, submit, toSource }
 }
 
 export type Sending = ReturnType<typeof make>
 
 const holding = (hold: SubmissionOptions["hold"]): Pick<SendOptions, "holdMillis"> =>
   hold === undefined ? {} : { holdMillis: hold === "round trip" ? "round-trip" : Duration.toMillis(hold) }
-
-/** 128 random bits in hexadecimal: unique as RFC 5322 3.6.4 asks for, and from Effect's Random, so a test can seed it. */
-const uniqueId = Effect.map(
-  Effect.replicateEffect(Random.nextIntBetween(0, 0xffffffff), 4),
-  (words) => words.map((word) => word.toString(16).padStart(8, "0")).join("")
-)
-
-/** The domain of an address as a person writes it ("Ann <ann@example.com>"). */
-const domainOf = (address: string): string => /@([^\s@<>,;]+)>?\s*$/.exec(address)?.[1] ?? "localhost"
 
 /** The Message-ID field of the header, as far as it can be searched for. */
 const messageIdOf = (source: Uint8Array): string | undefined => {

@@ -1,5 +1,5 @@
 /** How much an account may do at once, how long it waits, and how fast it goes. */
-import { Duration, Effect, Schema } from "effect"
+import { Duration, Effect, Schema, Struct } from "effect"
 
 /** What a rate window counts: operations of the account, of one agent, messages sent, recipients, octets transferred. */
 export const RateScope = Schema.Literals(["account", "agent", "send", "recipients", "bytes"])
@@ -38,8 +38,7 @@ const withDefault = <S extends Schema.Top & Schema.WithoutConstructorDefault>(sc
 /** "90 seconds", "2 minutes": the form of a configuration file. */
 const Span = Schema.DurationFromString
 
-/** The limits of one account. Each field has its default in `Limits.defaults`. */
-export class Limits extends Schema.Class<Limits>("effect-mail/Limits")({
+const defaulted = {
   /** Hard cap on IMAP sockets of the account, in whatever state. */
   imapConnections: withDefault(Positive, defaults.imapConnections),
   /** Hard cap on SMTP sockets of the account. */
@@ -68,6 +67,29 @@ export class Limits extends Schema.Class<Limits>("effect-mail/Limits")({
   rates: withDefault(Schema.Array(RateWindow), []),
   /** What happens when a window is used up: wait in order, or fail with `RateLimited`. */
   onLimit: withDefault(Schema.Literals(["wait", "fail"]), "wait")
-}) {
+}
+
+const others = {
+  /** Recipients of one message; one more fails with `InvalidInput`, nothing sent. Absent: what the server takes. */
+  recipientsPerMessage: Schema.optionalKey(Positive)
+}
+
+/** The limits of one account. Each field has its default in `Limits.defaults`, or may be absent. */
+export class Limits extends Schema.Class<Limits>("effect-mail/Limits")({ ...defaulted, ...others }) {
   static readonly defaults = defaults
 }
+
+/** A field without its default. */
+interface Given extends Struct.Lambda {
+  <S extends Schema.Constraint>(
+    field: { readonly schema: { readonly from: Schema.optionalKey<S> } }
+  ): Schema.optionalKey<S>
+  readonly "~lambda.out": this["~lambda.in"] extends { readonly schema: { readonly from: infer S } } ? S : never
+}
+
+/** Some of the limits, as where a configuration changes those of a provider: what is not named stays as it was. */
+export const SomeLimits = Schema.Struct({
+  ...Struct.map(defaulted, Struct.lambda<Given>((field) => field.schema.from)),
+  ...others
+})
+export type SomeLimits = typeof SomeLimits.Type

@@ -3,6 +3,7 @@
  * performs. It knows nothing of how steps are checked or carried out.
  */
 import { Duration, Schema } from "effect"
+import { SentCopyPolicy } from "./AccountConfig.ts"
 import { Attachment } from "./Attachment.ts"
 import { Draft } from "./Draft.ts"
 import { draftFields } from "./DraftInput.ts"
@@ -86,6 +87,21 @@ const SelfContained = Schema.Struct({
   })))
 })
 
+/** What `send` was asked beside the draft, as far as it decides what happens. */
+const SendOptions = Schema.Struct({
+  allRecipients: Schema.optionalKey(Schema.Boolean),
+  hold: Schema.optionalKey(Schema.Union([Schema.Literal("round trip"), Schema.DurationFromMillis])),
+  dsn: Schema.optionalKey(Schema.Struct({
+    notify: Schema.optionalKey(
+      Schema.Union([Schema.Literal("never"), Schema.Array(Schema.Literals(["success", "failure", "delay"]))])
+    ),
+    ret: Schema.optionalKey(Schema.Literals(["full", "headers"])),
+    envid: Schema.optionalKey(Schema.String)
+  })),
+  onUnknown: Schema.optionalKey(Schema.Literals(["fail", "reconcile-then-retry"])),
+  sentCopy: Schema.optionalKey(SentCopyPolicy)
+})
+
 /**
  * The draft has its sender, date and Message-ID, so that the message sent is the one that was planned. `recipients` are
  * the addresses of the envelope, `size` is in octets, `wait` is how long the rate windows would hold it back.
@@ -95,7 +111,7 @@ export class Send extends Schema.TaggedClass<Send>("effect-mail/Plan/Send")("Sen
   recipients: Schema.Array(Schema.String),
   size: Schema.Int,
   wait: Schema.optionalKey(Schema.DurationFromMillis),
-  allRecipients: Schema.optionalKey(Schema.Boolean)
+  options: SendOptions
 }) {
   toDraft(): Draft {
     const { attachments, ...rest } = this.draft
@@ -184,11 +200,25 @@ const linesOf = (step: PlanStep): ReadonlyArray<string> => {
           files === 0 ? "" : `, ${count(files, "attachment")}`
         })` +
         (step.wait === undefined ? "" : `, after ${Duration.format(step.wait)} for the rate limits`),
-        `to ${step.recipients.map(plain).join(", ")}`
+        `to ${step.recipients.map(plain).join(", ")}`,
+        ...conditions(step.options)
       ]
     }
   }
 }
+
+const conditions = ({ allRecipients, dsn, hold, onUnknown, sentCopy }: Send["options"]): ReadonlyArray<string> => [
+  ...(allRecipients === true ? ["only if every recipient is taken"] : []),
+  ...(hold === undefined
+    ? []
+    : [`its end held back for ${hold === "round trip" ? "a round trip" : Duration.format(hold)}`]),
+  ...(dsn === undefined ? [] : ["asking for notifications of delivery"]),
+  ...(onUnknown === "reconcile-then-retry"
+    ? ["looked for where its fate is unknown, and sent again if it was certainly not taken"]
+    : []),
+  ...(sentCopy === "always" ? ["with a copy for the sender"] : []),
+  ...(sentCopy === "never" ? ["without a copy for the sender"] : [])
+]
 
 interface OfMessages {
   readonly messages: MessageSet

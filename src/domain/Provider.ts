@@ -5,8 +5,7 @@
 import type { Endpoint } from "./AccountConfig.ts"
 import { AccountConfig } from "./AccountConfig.ts"
 import type { Credentials } from "./Credentials.ts"
-import type { RateWindow } from "./Limits.ts"
-import { Limits } from "./Limits.ts"
+import { Limits, type RateWindow, type SomeLimits } from "./Limits.ts"
 
 /** Where a fact comes from. `verified`: read in the provider's own words; otherwise secondhand or by experience. */
 export interface Sourced<A> {
@@ -49,10 +48,13 @@ export interface ProviderAccount {
   readonly credentials: Credentials
   readonly address?: string | undefined
   /** Fields here replace the provider's. */
-  readonly limits?: Partial<(typeof Limits)["~type.make.in"]> | undefined
+  readonly limits?: SomeLimits | undefined
 }
 
-/** The limits of a provider: caps, windows, messages per connection. Half of what it allows where others share it. */
+/**
+ * The limits of a provider: caps, windows, messages per connection, recipients per message. Half of what it allows where
+ * others share it. Each of the overrides replaces its field and no other.
+ */
 export const limitsOf = (provider: Provider, overrides: ProviderAccount["limits"] = {}): Limits =>
   new Limits({
     imapConnections: provider.imapConnections.value,
@@ -61,6 +63,9 @@ export const limitsOf = (provider: Provider, overrides: ProviderAccount["limits"
     ...(provider.messagesPerConnection === undefined
       ? {}
       : { messagesPerConnection: provider.messagesPerConnection.value }),
+    ...(provider.recipientsPerMessage === undefined
+      ? {}
+      : { recipientsPerMessage: provider.recipientsPerMessage.value }),
     ...overrides
   })
 

@@ -415,3 +415,27 @@ const verifies = (message: string, publicKey: string): boolean => {
       "base64"
     )
 }
+
+describe("recipients of one message", () => {
+  it.effect("are counted once each, Bcc too, before anything is written; others are sent all the same", () =>
+    Effect.gen(function*() {
+      const { account, mail } = yield* fixture({ limits: { recipientsPerMessage: 2 }, config: { sentCopy: "never" } })
+      const results = yield* Stream.runCollect(account.sendAll([
+        draft({ to: ["a@example.org", "A <a@example.org>"], cc: "b@example.org" }),
+        draft({ to: "Team: a@example.org, b@example.org;", bcc: "c@example.org" }),
+        draft({ to: "a@example.org" })
+      ]))
+      const tags = results.map(({ result }) => Result.isSuccess(result) ? "sent" : result.failure.reason._tag)
+      assert.deepStrictEqual(tags, ["sent", "InvalidInput", "sent"])
+      assert.deepStrictEqual(mail.accepted().map(({ to }) => to.length), [2, 1])
+      mail.forget()
+      const many = account.send(draft({ to: ["a@example.org", "b@example.org", "c@example.org"] }))
+      const reason = yield* reasonOf(many)
+      assert.strictEqual(reason._tag, "InvalidInput")
+      assert.deepInclude(reason, {
+        field: "to",
+        problem: "3 recipients are more than the 2 that one message may have"
+      })
+      assert.deepStrictEqual(mail.commands(), [])
+    }))
+})

@@ -8,11 +8,13 @@ import {
   AccessToken,
   Endpoint,
   Limits,
+  limitsOf,
   MailAccounts,
   Password,
   type Profile,
   ProfileFile,
   Profiles,
+  providerById,
   RateWindow
 } from "../../src/index.ts"
 import { temporaryDirectory } from "../driver/TemporaryDirectory.ts"
@@ -106,7 +108,7 @@ describe("the text of a profile file", () => {
       const text = yield* printProfiles({ version: 1, accounts: { work: { ...work, limits } } })
       const { accounts } = yield* parseProfiles(text)
       assert.strictEqual(Duration.toMillis(accounts.work?.limits?.maxWait ?? 0), 90_000)
-      assert.strictEqual(Duration.toMillis(accounts.work?.limits?.rates[0]?.window ?? 0), 3_600_000)
+      assert.strictEqual(Duration.toMillis(accounts.work?.limits?.rates?.[0]?.window ?? 0), 3_600_000)
     }))
 
   it.live("is left as it is where it cannot be read", () =>
@@ -231,7 +233,13 @@ describe("the configurations of the profiles", () => {
       assert.strictEqual(gmail.credentials.user, "ann@gmail.com")
       const byId = yield* of({ address: "ann@example.com", provider: "fastmail", limits: { imapConnections: 7 } })
       assert.strictEqual(byId.imap?.host, "imap.fastmail.com")
+      assert.deepStrictEqual(byId.limits, limitsOf(providerById("fastmail") ?? assert.fail(), { imapConnections: 7 }))
       assert.strictEqual(byId.limits.imapConnections, 7)
+      const unhurried = yield* of({ address: "ann@gmail.com", limits: { maxWait: "30 seconds", rates: [] } })
+      assert.strictEqual(Duration.toSeconds(unhurried.limits.maxWait), 30)
+      assert.deepStrictEqual(unhurried.limits.rates, [])
+      assert.strictEqual(unhurried.limits.imapConnections, gmail.limits.imapConnections)
+      assert.strictEqual(unhurried.limits.recipientsPerMessage, 100)
       const own = yield* of({
         address: "ann@gmail.com",
         user: "x",

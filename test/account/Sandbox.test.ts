@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Layer, Result } from "effect"
+import { Duration, Effect, Layer, Result, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import {
   Draft,
@@ -12,6 +12,7 @@ import {
   Query,
   RateWindow,
   Sandbox,
+  type SendingOptions,
   SmtpDriver
 } from "../../src/index.ts"
 import { MemoryMail } from "../../src/testing/index.ts"
@@ -181,22 +182,64 @@ describe("a plan", () => {
       assert.lengthOf((yield* sandbox.plan).steps, 1)
     }))
 
-  it.effect("refuses more recipients than the provider takes, and larger messages than are allowed", () =>
+  it.effect("refuses larger messages than are allowed", () =>
     Effect.gen(function*() {
-      const to = Array.from({ length: 501 }, (_, index) => `${index}@example.org`)
-      const { sandboxed } = yield* worldOf(start, {}, { address: "ann@gmail.com" })
-      const many = yield* Effect.flip(sandboxed.send(new Draft({ ...letter, to })))
-      assert.strictEqual(many.reason._tag === "InvalidInput" ? many.reason.field : "", "to")
-      const small = yield* worldOf(start, {}, {}, { recipientsPerMessage: 1, maxMessageBytes: 2_000 })
-      yield* small.sandboxed.send(letter)
-      yield* Effect.flip(small.sandboxed.send(new Draft({ ...letter, cc: "c@example.org" })))
-      const large = yield* Effect.flip(small.sandboxed.send(new Draft({ ...letter, text: "a".repeat(3_000) })))
+      const { sandbox, sandboxed } = yield* worldOf(start, {}, {}, { maxMessageBytes: 2_000 })
+      yield* sandboxed.send(letter)
+      const large = yield* Effect.flip(sandboxed.send(new Draft({ ...letter, text: "a".repeat(3_000) })))
       assert.strictEqual(large.reason._tag, "TooLarge")
-      assert.lengthOf((yield* small.sandbox.plan).steps, 1)
+      assert.lengthOf((yield* sandbox.plan).steps, 1)
+    }))
+
+  it.effect("says under which conditions a message is sent", () =>
+    Effect.gen(function*() {
+      const { sandbox, sandboxed } = yield* worldOf(start)
+      yield* sandboxed.send(letter, choices)
+      yield* sandboxed.send(letter, { hold: "round trip", sentCopy: "always", onUnknown: "fail" })
+      const lines = String(yield* sandbox.plan).split("\n").filter((line) => !/^(What|\d\.|.*to bob)/.test(line))
+      assert.deepStrictEqual(lines.map((line) => line.trim()), [
+        "only if every recipient is taken",
+        "its end held back for 2s",
+        "asking for notifications of delivery",
+        "looked for where its fate is unknown, and sent again if it was certainly not taken",
+        "without a copy for the sender",
+        "its end held back for a round trip",
+        "with a copy for the sender"
+      ])
     }))
 })
 
+const choices: SendingOptions = {
+  allRecipients: true,
+  hold: "2 seconds",
+  dsn: { notify: ["failure", "delay"], ret: "headers", envid: "x" },
+  onUnknown: "reconcile-then-retry",
+  sentCopy: "never"
+}
+
 describe("a replay", () => {
+  it.effect("sends with the options that were given", () =>
+    Effect.gen(function*() {
+      const { account, sandbox, sandboxed } = yield* worldOf(start)
+      yield* sandboxed.send(letter, choices)
+      yield* sandboxed.sendAll([letter], { sentCopy: "always", unordered: true }).pipe(Stream.runDrain)
+      yield* sandboxed.send(letter)
+      const codec = Schema.toCodecJson(Plan)
+      const stored = yield* Schema.encodeEffect(codec)(yield* sandbox.plan)
+      const given: Array<SendingOptions | undefined> = []
+      const recording = MailAccount.of({
+        ...account,
+        send: (draft, options) => {
+          given.push(options)
+          return account.send(draft)
+        }
+      })
+      yield* Sandbox.replay(yield* Schema.decodeUnknownEffect(codec)(JSON.parse(JSON.stringify(stored)))).pipe(
+        Effect.provideService(MailAccount, recording)
+      )
+      assert.deepStrictEqual(given, [{ ...choices, hold: Duration.seconds(2) }, { sentCopy: "always" }, {}])
+    }))
+
   it.live("stops at the first step that fails, and what is left can be replayed", () =>
     Effect.gen(function*() {
       const { account, sandbox, sandboxed, store } = yield* worldOf(start)

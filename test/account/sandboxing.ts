@@ -6,8 +6,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Option, Redacted, Schema, type Scope, Stream } from "effect"
 import {
   AccountConfig,
+  Dkim,
   Draft,
   type Endpoint,
+  Limits,
   MailAccount,
   type MailError,
   MessageRef,
@@ -57,6 +59,8 @@ const user = {
   }
 }
 
+type ConfigFields = Partial<ConstructorParameters<typeof AccountConfig>[0]>
+
 export interface World extends Servers {
   readonly config: AccountConfig
   readonly account: Account
@@ -87,7 +91,7 @@ export const changes = (world: Servers): ReadonlyArray<string> =>
 export const worldOf = Effect.fnUntraced(function*(
   start: Start,
   options: ServerOptions = {},
-  changed: Partial<ConstructorParameters<typeof AccountConfig>[0]> = {},
+  changed: ConfigFields = {},
   sandboxOptions?: SandboxOptions
 ): Effect.fn.Return<World, never, Scope.Scope> {
   const servers = yield* start([{ ...user, specialUse: options.specialUse ?? true }], options)
@@ -149,7 +153,11 @@ const everything = (account: Account): Effect.Effect<unknown, MailError> =>
 const impossible: Readonly<
   Record<
     string,
-    { readonly options?: ServerOptions; readonly run: (account: Account) => Effect.Effect<unknown, MailError> }
+    {
+      readonly options?: ServerOptions
+      readonly config?: ConfigFields
+      readonly run: (account: Account) => Effect.Effect<unknown, MailError>
+    }
   >
 > = {
   "renaming a mailbox that is not there": { run: (account) => account.renameMailbox("nowhere", "New") },
@@ -259,6 +267,53 @@ const impossible: Readonly<
   "a header that would become two": {
     run: (account) => account.send(new Draft({ to: "a@b.example", subject: "a\r\nb: c" }))
   },
+  "more recipients than one message may have": {
+    config: { limits: new Limits({ recipientsPerMessage: 2 }) },
+    run: (account) =>
+      Effect.andThen(
+        account.send(new Draft({ to: "a@b.example", cc: "c@b.example", messageId: "<1@x>", text: "a" })),
+        account.send(new Draft({ to: ["a@b.example", "c@b.example"], bcc: "d@b.example", text: "a" }))
+      )
+  },
+  "a message larger than may be composed": {
+    config: { limits: new Limits({ maxMessageBytes: 1_000 }) },
+    run: (account) => account.send(new Draft({ to: "a@b.example", text: "a".repeat(2_000), messageId: "<1@x>" }))
+  },
+  "filing a message larger than may be composed": {
+    config: { limits: new Limits({ maxMessageBytes: 1_000 }) },
+    run: (account) => account.append("Work", new Draft({ text: "a".repeat(2_000), messageId: "<1@x>" }))
+  },
+  "a key that does not sign": {
+    config: { dkim: new Dkim({ domainName: "b.example", keySelector: "k", privateKey: Redacted.make("none") }) },
+    run: (account) => account.send(new Draft({ to: "a@b.example", text: "a" }))
+  },
+  "steps in one mailbox on messages of another": {
+    run: (account) =>
+      Effect.flatMap(
+        all(account, "Work"),
+        (set) => account.withMailbox("INBOX", (inbox) => inbox.flag(set, { add: ["\\Seen"] }))
+      )
+  },
+  "steps in a mailbox on messages of the one it replaced": {
+    run: (account) =>
+      account.withMailbox(
+        "INBOX",
+        (inbox) => inbox.expunge(MessageSet.of("INBOX", inbox.uidValidity + 7, [1, 2]))
+      )
+  },
+  "steps in a mailbox after the work in it": {
+    run: (account) =>
+      Effect.flatMap(
+        account.withMailbox("INBOX", (inbox) => Effect.succeed(inbox)),
+        (inbox) => inbox.append(Buffer.from(letter("late")))
+      )
+  },
+  "steps in a mailbox opened to read only": {
+    run: (account) =>
+      account.withMailbox("INBOX", (inbox) => Effect.flatMap(inbox.search(), (set) => inbox.move(set, "Archive")), {
+        readOnly: true
+      })
+  },
   "an attachment that cannot be read": {
     run: (account) =>
       account.send(new Draft({ to: "a@b.example", attachments: [{ content: { path: "/nowhere/at/all" } }] }))
@@ -330,8 +385,8 @@ export const sandboxing = (name: string, start: Start): void => {
 
     it.live.each(Object.keys(impossible))("fails as the account does: %s", (title) =>
       Effect.gen(function*() {
-        const { options, run } = impossible[title] ?? assert.fail()
-        const world = yield* worldOf(start, options)
+        const { config, options, run } = impossible[title] ?? assert.fail()
+        const world = yield* worldOf(start, options, config)
         const planned = yield* Effect.flip(run(world.sandboxed))
         const steps = (yield* world.sandbox.plan).steps.length
         assert.deepStrictEqual(changes(world), [])

@@ -91,5 +91,7 @@ describe("configOf", () => {
     const limits = limitsOf(gmail, { imapConnections: 1, rates: [], maxWait: Duration.seconds(5) })
     assert.deepStrictEqual([limits.imapConnections, limits.rates.length], [1, 0])
     assert.strictEqual(limits.smtpConnections, gmail.smtpConnections.value)
+    assert.strictEqual(limits.recipientsPerMessage, gmail.recipientsPerMessage?.value)
+    assert.strictEqual(limitsOf(gmail, { recipientsPerMessage: 7 }).recipientsPerMessage, 7)
   })
 })
