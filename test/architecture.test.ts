@@ -77,6 +77,9 @@ const code = (source: string): string =>
 const specifiers = (source: string): ReadonlyArray<string> =>
   [...code(source).matchAll(/(?:^|[\s;}])(?:from\s*|import\s*\(?\s*)"([^"\n]+)"/g)].map(([, name = ""]) => name)
 
+/** An import or export of another file that is there at run time unless it names types only. */
+const statement = /(?:^|[\n;}])(?:import|export)\s+((?:type\s+)?(?:[*{\w][^"=()]*?)\s*from\s*)?"([^"\n]+)"/g
+
 const packageOf = (specifier: string): string =>
   specifier.split("/").slice(0, specifier.startsWith("@") ? 2 : 1).join("/")
 
@@ -114,6 +117,23 @@ const wrongPackages = (sources: Sources): ReadonlyArray<string> => {
     if (files.length !== 1) wrong.push(`${name} <- ${files.length === 0 ? "nobody" : files.join(", ")}`)
   }
   return [...new Set(wrong)]
+}
+
+/** Packages that are loaded with the root, because some file on the way imports more than types of them. */
+const loadedAtStart = (sources: Sources): ReadonlyArray<string> => {
+  const packages = new Set<string>()
+  const seen = new Set<string>()
+  const walk = (file: string): void => {
+    if (seen.has(file)) return
+    seen.add(file)
+    for (const [, kind = "", name = ""] of code(sources.get(file) ?? "").matchAll(statement)) {
+      if (/^type\s/.test(kind) || /^\{(?:\s*type [^,}]*,?)+\s*\}/.test(kind)) continue
+      if (name.startsWith(".")) walk(posix.normalize(posix.join(dirname(file), name)))
+      else packages.add(packageOf(name))
+    }
+  }
+  walk("index.ts")
+  return [...packages].filter((name) => !name.startsWith("node:")).sort()
 }
 
 const cycles = (sources: Sources): ReadonlyArray<string> => {
@@ -183,6 +203,21 @@ describe("architecture", () => {
       "mailparser <- nobody",
       "htmlparser2 <- nobody"
     ])
+  })
+
+  it("loads no mail package with the root but the part of nodemailer that composes and sends", () => {
+    assert.deepStrictEqual(loadedAtStart(sources), ["effect", "nodemailer"])
+    const broken = new Map([
+      ["index.ts", `export { A } from "./A.ts"\nexport type { B } from "./B.ts"`],
+      [
+        "A.ts",
+        `import type { T } from "mailparser"\nimport { type U, V } from "imapflow"\nconst c = import("./C.ts")\nimport * as D from "./D.ts"`
+      ],
+      ["B.ts", `import "htmlparser2"`],
+      ["C.ts", `import "htmlparser2"`],
+      ["D.ts", `import { type X, type Y } from "smtp-server"\nexport {\n  E\n} from "nodemailer/lib/e"`]
+    ])
+    assert.deepStrictEqual(loadedAtStart(broken), ["imapflow", "nodemailer"])
   })
 
   it("has no cycles, not even of types", () => {

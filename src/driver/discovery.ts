@@ -4,9 +4,11 @@
  */
 import { Effect, Layer } from "effect"
 import { Resolver } from "node:dns/promises"
-import { readAutoconfig } from "./autoconfig.ts"
 import { DiscoveryNetwork, type SrvRecord } from "./DiscoveryNetwork.ts"
+import { loadedOnce } from "./LoadedOnce.ts"
 import { wellKnown } from "./nodemailer/package.ts"
+
+const parser = loadedOnce(() => import("./autoconfig.ts"))
 
 /** The part of the outside world that is asked. A resolver rejects with a `code` as Node's does (ENOTFOUND, ENODATA). */
 export interface DiscoveryOptions {
@@ -29,12 +31,13 @@ export const layer = (options: DiscoveryOptions = {}): Layer.Layer<DiscoveryNetw
         (cause) => isAbsence(cause) ? Effect.succeed([]) : Effect.fail(words(cause))
       ),
     autoconfig: (url) =>
-      Effect.map(
+      Effect.flatMap(
         Effect.tryPromise({
           try: (signal) => get(options.fetch ?? fetch, url, signal),
           catch: words
         }),
-        (xml) => xml === undefined ? [] : readAutoconfig(xml)
+        (xml) =>
+          xml === undefined ? Effect.succeed([]) : Effect.map(parser, ({ readAutoconfig }) => readAutoconfig(xml))
       ),
     wellKnown: (domain) => {
       const service = wellKnown(`@${domain}`)

@@ -7,11 +7,14 @@ import type { Login } from "../domain/Credentials.ts"
 import { InvalidInput, type Reason } from "../domain/MailError.ts"
 import { secretOf, withoutSecretOf } from "./EchoedSecret.ts"
 import { type ImapConnection, type ImapConnectOptions, ImapDriver } from "./ImapDriver.ts"
-import { ImapFlow } from "./imapflow/client.ts"
+import type { ImapFlow } from "./imapflow/client.ts"
 import { makeConnection } from "./imapflow/connection.ts"
 import { Link } from "./imapflow/link.ts"
 import { tlsOptions, Wire } from "./imapflow/wire.ts"
 import { Witness } from "./imapflow/witness.ts"
+import { loadedOnce } from "./LoadedOnce.ts"
+
+const imapflow = loadedOnce(() => import("./imapflow/client.ts"))
 
 /** Beyond every bound of ours, the 29 minutes of an IDLE (RFC 2177 3) included. */
 const farMillis = 60 * 60 * 1000
@@ -20,8 +23,9 @@ const connect = Effect.fnUntraced(
   function*(options: ImapConnectOptions): Effect.fn.Return<ImapConnection, Reason, Scope.Scope> {
     const refused = badCredentials(options.credentials)
     if (refused !== undefined) return yield* refused
+    const { ImapFlow: Client } = yield* imapflow
     const link = yield* Effect.acquireRelease(
-      Effect.sync(() => makeLink(options)),
+      Effect.sync(() => makeLink(options, Client)),
       (link, exit) => link.end(exit)
     )
     const { endpoint } = options
@@ -33,12 +37,12 @@ const connect = Effect.fnUntraced(
 /** Opens real IMAP connections. */
 export const layer: Layer.Layer<ImapDriver> = Layer.succeed(ImapDriver, ImapDriver.of({ connect }))
 
-const makeLink = ({ credentials, endpoint }: ImapConnectOptions): Link => {
+const makeLink = ({ credentials, endpoint }: ImapConnectOptions, Client: typeof ImapFlow): Link => {
   const wire = new Wire()
   const witness = new Witness()
   const { host, security, trust } = endpoint
   const secret = secretOf(credentials)
-  const client: ImapFlow = new ImapFlow({
+  const client: ImapFlow = new Client({
     host,
     port: portOf("imap", endpoint),
     secure: security === "tls",

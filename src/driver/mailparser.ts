@@ -4,19 +4,15 @@
  * costs more than the parsing. Headers are read by `HeaderBlock`, so they survive whatever happens to the body.
  */
 import { Effect, Layer } from "effect"
-import {
-  type AttachmentStream,
-  type EmailAddress,
-  type Headers,
-  type HeaderValue,
-  MailParser,
-  type MailParserOptions,
-  parseAddressHeader
-} from "mailparser"
+import type { AttachmentStream, EmailAddress, Headers, HeaderValue, MailParserOptions } from "mailparser"
 import { Address } from "../domain/Envelope.ts"
 import { HeaderField, ParsedMessage, ReceivedAttachment } from "../domain/Message.ts"
 import { decodeWords, headerDate, isKnownCharset, messageIds, readHeaderBlock } from "./HeaderBlock.ts"
+import { loadedOnce } from "./LoadedOnce.ts"
 import { MessageParser } from "./MessageParser.ts"
+
+const mailparser = loadedOnce(() => import("mailparser"))
+type Package = Effect.Success<typeof mailparser>
 
 /**
  * Turns of the event loop that a message may take, and octets for which it gets one more. The parser works in memory
@@ -59,14 +55,14 @@ interface Body {
 /** Reads messages in memory; needs nothing and keeps nothing. */
 export const layer: Layer.Layer<MessageParser> = Layer.succeed(MessageParser, {
   parse: (source) =>
-    Effect.suspend(() => {
+    Effect.flatMap(mailparser, ({ MailParser, parseAddressHeader }) => {
       const octets = Buffer.from(source.buffer, source.byteOffset, source.byteLength)
-      return Effect.map(readBody(octets), (body) => assemble(octets, body))
+      return Effect.map(readBody(octets, MailParser), (body) => assemble(octets, body, parseAddressHeader))
     })
 })
 
 /** Completes in any case: with the end of the message, with the first error, or when the turns are used up. */
-const readBody = (octets: Buffer): Effect.Effect<Body> =>
+const readBody = (octets: Buffer, MailParser: Package["MailParser"]): Effect.Effect<Body> =>
   Effect.suspend(() => {
     const attachments: Array<ReceivedAttachment> = []
     const parser = new MailParser(options)
@@ -141,7 +137,11 @@ const collect = (
   })
 }
 
-const assemble = (octets: Buffer, body: Body): ParsedMessage => {
+const assemble = (
+  octets: Buffer,
+  body: Body,
+  parseAddressHeader: Package["parseAddressHeader"]
+): ParsedMessage => {
   const problems: Array<string> = body.problem === undefined ? [] : [body.problem]
   const { fields, truncated } = readHeaderBlock(octets)
   if (truncated) problems.push("the header block is too long and was cut off")
