@@ -1,34 +1,64 @@
 /**
  * How a long list of messages is cut into commands: small at first, so that something arrives soon, then as large as
- * the byte budget and the length of a command line allow, learning from what has arrived. Plain state, no I/O.
+ * the byte budget, the length of a command line and the bound on a command's time allow, learning from what has arrived.
+ * Each command costs a round trip in which its connection does nothing, so few are better. Plain state, no I/O.
  *
  * Sources are asked for with a bound per message (`partial`), so that a chunk has a bound even where sizes are unknown;
- * the few longer messages are completed one by one.
+ * the few longer messages are completed afterwards.
  */
 
 /** The first chunk, and the next ones while nothing has been learned. */
 const firstCount = 32
 const unlearnedCount = 256
 /** No chunk holds more messages. */
-const maxCount = 2_000
+const maxCount = 10_000
 /** A UID set no longer than this, in octets: RFC 7162 section 4 names 8192 as the portable length of a line. */
 const maxRangeLength = 7_500
 /** Bounds for a message in a chunk, octets; the one over twice the mean size seen is used. */
 const partials = [64 * 1024, 256 * 1024, 1024 * 1024, 4 * 1024 * 1024]
 
+export interface ChunkPlanOptions {
+  /** Chunks that run at the same time. */
+  readonly lanes: number
+  /** Octets for all chunks in memory: those that run, one that is ready, and one in the consumer's hands. */
+  readonly budget: number
+  /** What a chunk may take, as far as can be told beforehand. */
+  readonly millis: number
+}
+
 export class ChunkPlan {
+  static readonly firstCount = firstCount
+  /** The bound for a message of the first chunk. */
+  static readonly firstPartial = Math.min(...partials)
+
   readonly #uids: ReadonlyArray<number>
+  readonly #lanes: number
   readonly #chunkBytes: number
+  readonly #chunkMillis: number
   #position = 0
   #chunks = 0
   #messages = 0
   #octets = 0
+  /** Messages per millisecond, of the fastest chunk: a short one says more about the round trip than about the line. */
+  #rate = 0
   #limit = maxCount
+  #chunksLeft = 0
 
-  /** `budget` octets for chunks on `lanes` connections: each may be in transfer, waiting, or in the consumer's hands. */
-  constructor(uids: ReadonlyArray<number>, options: { readonly lanes: number; readonly budget: number }) {
+  constructor(uids: ReadonlyArray<number>, { budget, lanes, millis }: ChunkPlanOptions) {
     this.#uids = uids
-    this.#chunkBytes = options.budget / (4 * options.lanes)
+    this.#lanes = lanes
+    this.#chunkBytes = budget / (lanes + 2)
+    this.#chunkMillis = millis
+  }
+
+  /** Nothing has arrived yet, so what is planned now is a guess. */
+  get isLearning(): boolean {
+    return this.#messages === 0
+  }
+
+  /** Chunks planned so far. */
+  get planned(): number {
+    return this.#chunks
   }
 
   /** The UIDs of the next chunk; undefined at the end. */
@@ -51,10 +81,11 @@ export class ChunkPlan {
     return this.#uids.slice(start, end)
   }
 
-  /** What a chunk turned out to be. */
-  learn(messages: number, octets: number): void {
+  /** What a chunk turned out to be, and how long its command took. */
+  learn(messages: number, octets: number, millis: number): void {
     this.#messages += messages
     this.#octets += octets
+    this.#rate = Math.max(this.#rate, messages / Math.max(1, millis))
   }
 
   /** A chunk took too long: smaller ones from now on. */
@@ -73,7 +104,23 @@ export class ChunkPlan {
   }
 
   #count(): number {
-    if (this.#messages === 0) return this.#chunks === 0 ? firstCount : unlearnedCount
-    return Math.max(1, Math.min(maxCount, Math.floor(this.#chunkBytes / Math.max(1, this.#mean))))
+    if (this.isLearning) return this.#chunks === 0 ? firstCount : unlearnedCount
+    const most = Math.max(
+      1,
+      Math.min(
+        maxCount,
+        Math.floor(this.#chunkBytes / Math.max(1, this.#mean)),
+        Math.floor(this.#rate * this.#chunkMillis)
+      )
+    )
+    // As few as can be, but the same for each lane, and of one size: a lane that ends early helps nobody.
+    const left = this.#uids.length - this.#position
+    if (this.#chunksLeft === 0 || left / this.#chunksLeft > most) {
+      const fewest = Math.ceil(left / most)
+      const even = Math.ceil(fewest / this.#lanes) * this.#lanes
+      // lanes are not worth a round trip each for a handful
+      this.#chunksLeft = Math.max(fewest, Math.min(even, Math.ceil(left / unlearnedCount)))
+    }
+    return Math.ceil(left / this.#chunksLeft--)
   }
 }

@@ -4,7 +4,7 @@ import { ChunkPlan } from "../../src/account/ChunkPlan.ts"
 import { toRange } from "../../src/domain/MessageSet.ts"
 
 const MiB = 1024 * 1024
-const options = { lanes: 2, budget: 64 * MiB }
+const options = { lanes: 2, budget: 64 * MiB, millis: 10_000 }
 
 const runOf = (count: number, step = 1, start = 1) => Array.from({ length: count }, (_, index) => start + index * step)
 
@@ -13,7 +13,7 @@ const chunksOf = (plan: ChunkPlan, octets: number) => {
   const chunks: Array<ReadonlyArray<number>> = []
   for (let chunk = plan.next(); chunk !== undefined; chunk = plan.next()) {
     chunks.push(chunk)
-    plan.learn(chunk.length, chunk.length * octets)
+    plan.learn(chunk.length, chunk.length * octets, 1)
   }
   return chunks
 }
@@ -38,15 +38,15 @@ describe("ChunkPlan", () => {
   it("begins small and grows as far as the budget of a chunk allows", () => {
     const sizes = chunksOf(new ChunkPlan(runOf(10_000), options), 10_000).map((chunk) => chunk.length)
     assert.strictEqual(sizes[0], 32)
-    assert.strictEqual(sizes[1], Math.floor(8 * MiB / 10_000))
-    assert.isTrue(sizes.slice(1).every((size) => size * 10_000 <= 8 * MiB))
+    assert.isTrue(sizes.slice(1).every((size) => size * 10_000 <= 16 * MiB))
+    assert.strictEqual(sizes.length, 1 + Math.ceil((10_000 - 32) / Math.floor(16 * MiB / 10_000)))
   })
 
   it("gives more lanes smaller chunks, so that all together keep within the budget", () => {
     for (const lanes of [1, 2, 8]) {
-      const sizes = chunksOf(new ChunkPlan(runOf(5_000), { lanes, budget: 64 * MiB }), 100_000)
+      const sizes = chunksOf(new ChunkPlan(runOf(5_000), { lanes, budget: 64 * MiB, millis: 10_000 }), 100_000)
       const largest = Math.max(...sizes.slice(1).map((chunk) => chunk.length * 100_000))
-      assert.isAtMost(largest * 4 * lanes, 64 * MiB)
+      assert.isAtMost(largest * (lanes + 2), 64 * MiB)
     }
   })
 
@@ -57,18 +57,18 @@ describe("ChunkPlan", () => {
 
   it("cuts a set without runs where the command line would become long", () => {
     const plan = new ChunkPlan(runOf(20_000, 2, 1_000_000_000), options)
-    plan.learn(1, 1)
+    plan.learn(1, 1, 1)
     const chunk = plan.next() ?? []
     assert.isBelow(chunk.length, 1_000)
     assert.isAtMost(toRange(chunk).length, 7_600)
     const run = new ChunkPlan(runOf(20_000, 1, 1_000_000_000), options)
-    run.learn(1, 1)
-    assert.strictEqual(run.next()?.length, 2_000)
+    run.learn(1, 1, 1)
+    assert.strictEqual(run.next()?.length, 10_000)
   })
 
   it("asks for smaller chunks after one took too long, down to single messages", () => {
     const plan = new ChunkPlan(runOf(1_000), options)
-    plan.learn(1, 100)
+    plan.learn(1, 100, 1)
     plan.shrink(100)
     assert.strictEqual(plan.next()?.length, 50)
     plan.shrink(1)
@@ -78,10 +78,27 @@ describe("ChunkPlan", () => {
   it("bounds what it asks of each message by what has been seen", () => {
     const plan = new ChunkPlan(runOf(10), options)
     assert.strictEqual(plan.partial, 64 * 1024)
-    plan.learn(10, 10 * 100 * 1024)
+    plan.learn(10, 10 * 100 * 1024, 1)
     assert.strictEqual(plan.partial, 256 * 1024)
-    plan.learn(10, 1_000 * MiB)
+    plan.learn(10, 1_000 * MiB, 1)
     assert.strictEqual(plan.partial, 4 * MiB)
+  })
+
+  it("needs few commands for small messages, since each costs a round trip", () => {
+    const plan = new ChunkPlan(runOf(10_000), { ...options, lanes: 1 })
+    assert.isAtMost(chunksOf(plan, 3_500).length, 3)
+  })
+
+  it("gives each lane as much as the others", () => {
+    const [, ...rest] = chunksOf(new ChunkPlan(runOf(10_032), { ...options, lanes: 4 }), 3_500)
+    assert.deepStrictEqual(rest.map((chunk) => chunk.length), [2_500, 2_500, 2_500, 2_500])
+  })
+
+  it("plans no command that would take longer than it may on a slow line", () => {
+    const plan = new ChunkPlan(runOf(1_000), options)
+    plan.next()
+    plan.learn(32, 32 * 100, 32 * 50)
+    assert.isAtMost(plan.next()?.length ?? 0, 10_000 / 50)
   })
 
   it("has nothing for nobody", () => {

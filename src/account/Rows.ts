@@ -1,0 +1,194 @@
+/**
+ * Rows of many messages: chunks planned ahead of the consumer, commands shared with whoever asks for the same at the same
+ * moment, long sources completed. Knows nothing of what is made of the rows.
+ */
+import { Clock, Duration, Effect, Exit, Latch, Stream } from "effect"
+import type { FetchItems } from "../domain/Fetch.ts"
+import { MessageNotFound, type Reason } from "../domain/MailError.ts"
+import { type MessageSet, toRange } from "../domain/MessageSet.ts"
+import type { FetchedRow, ImapConnection } from "../driver/ImapDriver.ts"
+import { ChunkPlan } from "./ChunkPlan.ts"
+import * as LongSources from "./LongSources.ts"
+import type { Wanted } from "./LongSources.ts"
+import type { Operations } from "./Operations.ts"
+import { octetsOfAll } from "./RowOctets.ts"
+
+/** How a stream of messages is read. */
+export interface BatchOptions {
+  /** Yield messages as they arrive rather than in the order of their UIDs. */
+  readonly unordered?: boolean | undefined
+  /** What to do about messages that are gone by the time they are read: pass over them (default), or fail with `MessageNotFound`. */
+  readonly missing?: "skip" | "fail" | undefined
+}
+
+/** Octets of a single message that are fetched together with others; what is longer is completed afterwards. */
+const sharedSourceLimit = 64 * 1024
+
+/** The part of the bound on a command's time that a chunk is planned for. */
+const timeShare = 1 / 6
+
+/** Told how long the command itself took, without the wait for a connection. */
+type Timed = (millis: number) => void
+
+/** Rows as one command brought them, and what was asked for. */
+interface Chunk {
+  readonly wanted: Wanted
+  readonly found: ReadonlyArray<FetchedRow>
+}
+
+export const make = (operations: Operations) => {
+  const { config, retrying } = operations
+  const { complete, completeOne } = LongSources.make(operations)
+  const always = retrying("always")
+
+  const share = operations.sharing<ReadonlyArray<number>, ReadonlyArray<FetchedRow>>()
+
+  /** One attempt at one command, for all who ask for the same at the same moment. */
+  const rows = (
+    wanted: Wanted,
+    uids: ReadonlyArray<number>,
+    timed: Timed | undefined
+  ): Effect.Effect<ReadonlyArray<FetchedRow>, Reason> =>
+    share(
+      wanted,
+      {
+        key: keyOf(wanted),
+        size: uids.length,
+        uid: uids.at(-1) ?? 0,
+        payload: uids,
+        octetsOf: octetsOfAll
+      },
+      (connection, payloads) => {
+        const together = fetchTogether(connection, wanted, payloads)
+        return timed === undefined ? together : measured(together, timed)
+      }
+    )
+
+  /** Rows of one chunk; one that takes too long is tried again in halves. */
+  const chunk = (
+    wanted: Wanted,
+    uids: ReadonlyArray<number>,
+    options: BatchOptions | undefined,
+    pace?: { readonly tooSlow: (count: number) => void; readonly timed: Timed }
+  ): Effect.Effect<Chunk, Reason> => {
+    const halving = (uids: ReadonlyArray<number>): Effect.Effect<ReadonlyArray<FetchedRow>, Reason> => {
+      const once = rows(wanted, uids, pace?.timed)
+      if (uids.length < 2) return always(once)
+      // too slow is an answer here, since the same again would be as slow
+      return Effect.flatMap(
+        always(Effect.catchIf(once, isTooSlow, () => Effect.undefined)),
+        (found) => {
+          if (found !== undefined) return Effect.succeed(found)
+          pace?.tooSlow(uids.length)
+          const middle = uids.length >> 1
+          return Effect.zipWith(halving(uids.slice(0, middle)), halving(uids.slice(middle)), (a, b) => [...a, ...b])
+        }
+      )
+    }
+    return Effect.flatMap(halving(uids), (found) => {
+      if (options?.missing !== "fail" || found.length === uids.length) return Effect.succeed({ wanted, found })
+      const there = new Set(found.map(({ uid }) => uid))
+      return Effect.fail(
+        new MessageNotFound({ mailbox: wanted.mailbox, uids: uids.filter((uid) => !there.has(uid)) })
+      )
+    })
+  }
+
+  /** Chunk after chunk, ahead of the consumer. */
+  const chunks = (
+    { mailbox, uids, uidValidity }: MessageSet,
+    items: FetchItems,
+    options: BatchOptions | undefined
+  ): Stream.Stream<Chunk, Reason> =>
+    Stream.suspend(() => {
+      const lanes = config.limits.imapConnections
+      const plan = new ChunkPlan(uids, {
+        lanes,
+        budget: config.limits.batchBytes,
+        millis: Duration.toMillis(config.limits.commandTimeout) * timeShare
+      })
+      const learned = Latch.makeUnsafe(false)
+      const next = (uids: ReadonlyArray<number>) =>
+        Effect.suspend(() => {
+          let millis = 0
+          const pace = {
+            tooSlow: (count: number) => plan.shrink(count),
+            timed: (took: number) => void (millis += took)
+          }
+          return Effect.tap(
+            chunk({ mailbox, uidValidity, items, sourceLimit: plan.partial }, uids, options, pace),
+            ({ found }) => {
+              plan.learn(found.length, octetsOfAll(found), millis)
+              return learned.open
+            }
+          )
+        })
+      // One chunk more than there are lanes waits for its turn, so that a lane goes on while the consumer works; it is
+      // planned only when its size is no guess any more.
+      const planned = Effect.suspend(() => plan.isLearning && plan.planned >= lanes ? learned.await : Effect.void).pipe(
+        Effect.map(() => {
+          const uids = plan.next()
+          return uids === undefined ? undefined : [uids, undefined] as const
+        })
+      )
+      return Stream.unfold(undefined, () => planned).pipe(
+        Stream.mapEffect(next, { concurrency: lanes + 1, unordered: options?.unordered ?? false })
+      )
+    })
+
+  /** The rows of a set of messages, in order, those that are there. */
+  const batch = (
+    set: MessageSet,
+    items: FetchItems,
+    options: BatchOptions | undefined
+  ): Stream.Stream<FetchedRow, Reason> => {
+    const completed = ({ found, wanted }: Chunk) => complete(wanted, found, options?.missing)
+    // Most calls are for one message or few: one command, and no machinery for chunks.
+    if (set.size === 0) return Stream.empty
+    if (set.size > ChunkPlan.firstCount) return Stream.flatMap(chunks(set, items, options), completed)
+    const { mailbox, uids, uidValidity } = set
+    return Stream.unwrap(
+      Effect.map(chunk({ mailbox, uidValidity, items, sourceLimit: ChunkPlan.firstPartial }, uids, options), completed)
+    )
+  }
+
+  /** The row of one message; undefined if it is gone. */
+  const one = (
+    { mailbox, uid, uidValidity }: { readonly mailbox: string; readonly uidValidity: number; readonly uid: number },
+    items: FetchItems
+  ): Effect.Effect<FetchedRow | undefined, Reason> => {
+    const wanted = { mailbox, uidValidity, items, sourceLimit: sharedSourceLimit }
+    return Effect.flatMap(
+      always(rows(wanted, [uid], undefined)),
+      ([row]) => row === undefined ? Effect.undefined : completeOne(wanted, row)
+    )
+  }
+
+  return { batch, one }
+}
+
+const isTooSlow = (reason: Reason) => reason._tag === "TimedOut" && reason.wait === "command"
+
+/** Requests with the same key can share a command. */
+const keyOf = ({ items, sourceLimit }: Wanted) => `${sourceLimit} ${JSON.stringify(items)}`
+
+const measured = <A, E>(command: Effect.Effect<A, E>, timed: Timed): Effect.Effect<A, E> =>
+  Effect.flatMap(
+    Clock.currentTimeMillis,
+    (begun) => Effect.tap(command, () => Effect.map(Clock.currentTimeMillis, (ended) => timed(ended - begun)))
+  )
+
+/** One FETCH for the messages of several requests, its rows dealt out again. */
+const fetchTogether = (
+  connection: ImapConnection,
+  wanted: Wanted,
+  payloads: ReadonlyArray<ReadonlyArray<number>>
+): Effect.Effect<ReadonlyArray<Exit.Exit<ReadonlyArray<FetchedRow>, Reason>>, Reason> => {
+  const uids = payloads.length === 1 ? payloads[0] ?? [] : [...new Set(payloads.flat())].sort((a, b) => a - b)
+  const { items, sourceLimit } = wanted
+  return Effect.map(connection.fetch(toRange(uids), items, items.source === true ? { sourceLimit } : {}), (rows) => {
+    if (payloads.length === 1) return [Exit.succeed(rows)]
+    const byUid = new Map(rows.map((row) => [row.uid, row]))
+    return payloads.map((payload) => Exit.succeed(payload.flatMap((uid) => byUid.get(uid) ?? [])))
+  })
+}
