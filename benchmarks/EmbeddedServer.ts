@@ -4,7 +4,8 @@
  */
 import { Effect } from "effect"
 import { MailServer, MailStore } from "effect-mail/testing"
-import { type MailboxRecipe, messagesOf } from "./Mail.ts"
+import type { Digest } from "./Harness.ts"
+import { bodyOf, type MailboxRecipe, messagesOf, Tally } from "./Mail.ts"
 
 export interface EmbeddedOptions {
   readonly users: number
@@ -19,7 +20,8 @@ export interface EmbeddedPorts {
 export interface EmbeddedCounts {
   readonly open: number
   readonly peak: number
-  readonly accepted: number
+  /** The bodies of the messages SMTP took since it was told to forget. */
+  readonly bodies: Digest
 }
 
 const main = Effect.gen(function*() {
@@ -31,11 +33,13 @@ const main = Effect.gen(function*() {
   }
   const server = yield* MailServer.make({ store, smtpRequiresLogin: false, maxCommands: 1 })
   process.on("message", (message) => {
+    const tally = new Tally()
+    for (const { source } of server.accepted()) tally.add(bodyOf(source))
     if (message === "forget") server.forget()
     const counts: EmbeddedCounts = {
       open: server.connections().length,
       peak: server.peak({ protocol: "imap" }),
-      accepted: server.accepted().length
+      bodies: tally.digest
     }
     process.send?.(counts)
   })

@@ -50,3 +50,24 @@ export const digestOf = (recipe: MailboxRecipe): Digest => {
   for (const source of messagesOf(recipe)) tally.add(source)
   return tally.digest
 }
+
+/** A message that is sent: text of so many octets, the same for all who send it, and different for each index. */
+export const letterOf = (index: number, octets: number) => ({
+  from: "Ann Sender <user0@example.com>",
+  to: "Bob Reader <bob@example.com>",
+  subject: `Message ${index}`,
+  text: bodyOf(SampleMail.plain({ index, octets })).toString("latin1")
+})
+
+/** What the server is to hold when so many letters were sent. */
+export const digestOfLetters = (count: number, octets: number): Digest => {
+  const tally = new Tally()
+  for (let index = 0; index < count; index++) tally.add(Buffer.from(letterOf(index, octets).text))
+  return tally.digest
+}
+
+/** What follows the header, with LF line ends and none at its end: servers write down the same body differently. */
+export const bodyOf = (source: Uint8Array): Buffer => {
+  const text = Buffer.from(source.buffer, source.byteOffset, source.length).toString("latin1").replaceAll("\r\n", "\n")
+  return Buffer.from(text.slice(text.indexOf("\n\n") + 2).trimEnd(), "latin1")
+}

@@ -4,14 +4,15 @@
  */
 import { Effect, type Scope } from "effect"
 import { type ChildProcess, execFileSync, fork } from "node:child_process"
-import { chown, mkdir, readdir, writeFile } from "node:fs/promises"
+import { chown, mkdir, readdir, readFile, unlink, writeFile } from "node:fs/promises"
 import { userInfo } from "node:os"
 import { join } from "node:path"
 import { missing } from "../test/live/available.ts"
 import { daemon, freePorts, greeted, temporaryDirectory } from "../test/live/Daemon.ts"
 import { startDovecot } from "../test/live/Dovecot.ts"
 import type { EmbeddedCounts, EmbeddedOptions, EmbeddedPorts } from "./EmbeddedServer.ts"
-import { type MailboxRecipe, messagesOf } from "./Mail.ts"
+import type { Digest } from "./Harness.ts"
+import { bodyOf, type MailboxRecipe, messagesOf, Tally } from "./Mail.ts"
 
 export interface ImapServer {
   /** With its version, as the results name it. */
@@ -24,8 +25,8 @@ export interface ImapServer {
 export interface SmtpServer {
   readonly name: string
   readonly port: number
-  /** Messages taken so far. */
-  readonly taken: Effect.Effect<number>
+  /** The bodies of the messages it took since it was last asked. */
+  readonly taken: Effect.Effect<Digest>
 }
 
 const nobody = 65_534
@@ -114,8 +115,8 @@ const attempts = 5
 /** An SMTP server that takes everything and keeps a file for each message, to be counted. */
 export const smtpServer: Effect.Effect<SmtpServer, never, Scope.Scope> = Effect.gen(function*() {
   if (missing(["smtp-sink"]).length > 0) {
-    const { counts, name, ports } = yield* embedded({ users: 1, mailboxes: [] })
-    return { name, port: ports.smtp, taken: Effect.map(counts, ({ accepted }) => accepted) }
+    const { forget, name, ports } = yield* embedded({ users: 1, mailboxes: [] })
+    return { name, port: ports.smtp, taken: Effect.map(forget, ({ bodies }) => bodies) }
   }
   const directory = yield* temporaryDirectory
   const messages = join(directory, "messages")
@@ -133,7 +134,17 @@ export const smtpServer: Effect.Effect<SmtpServer, never, Scope.Scope> = Effect.
       return {
         name: "Postfix smtp-sink",
         port,
-        taken: Effect.promise(async () => (await readdir(messages)).length)
+        taken: Effect.promise(async () => {
+          // one that greets again has done with what it answered before
+          await greeted(sink, port, "sink.bench")
+          const tally = new Tally()
+          for (const name of await readdir(messages)) {
+            const file = join(messages, name)
+            tally.add(bodyOf(await readFile(file)))
+            await unlink(file)
+          }
+          return tally.digest
+        })
       }
     }
   }

@@ -5,6 +5,7 @@ export const suites: Readonly<Record<string, () => Promise<Suite>>> = {
   "fetch-single": () => import("./fetch-single.bench.ts").then(({ suite }) => suite),
   agents: () => import("./agents.bench.ts").then(({ suite }) => suite),
   "fetch-many": () => import("./fetch-many.bench.ts").then(({ suite }) => suite),
+  sends: () => import("./sends.bench.ts").then(({ suite }) => suite),
   memory: () => import("./memory.bench.ts").then(({ suite }) => suite),
   start: () => import("./start.bench.ts").then(({ suite }) => suite)
 }
