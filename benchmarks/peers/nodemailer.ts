@@ -1,6 +1,6 @@
 /** nodemailer as it is best used by hand: its pool with as many connections, none of them replaced; or no pool at all. */
 import { Effect, type Scope } from "effect"
-import nodemailer from "nodemailer"
+import { createTransport } from "nodemailer"
 import type { letterOf } from "../Mail.ts"
 
 type Letter = ReturnType<typeof letterOf>
@@ -24,7 +24,7 @@ export const pool = (
   Effect.map(
     Effect.acquireRelease(
       Effect.sync(() =>
-        nodemailer.createTransport({ ...account(port), pool: true, maxConnections: connections, maxMessages: Infinity })
+        createTransport({ ...account(port), pool: true, maxConnections: connections, maxMessages: Infinity })
       ),
       (transport) => Effect.sync(() => transport.close())
     ),
@@ -33,7 +33,7 @@ export const pool = (
 
 /** A connection for each message, so many at a time. */
 export const perMessage = (port: number, connections: number) => async (letters: ReadonlyArray<Letter>) => {
-  const transport = nodemailer.createTransport(account(port))
+  const transport = createTransport(account(port))
   const waiting = letters.values()
   await Promise.all(Array.from({ length: connections }, async () => {
     for (const letter of waiting) await transport.sendMail(letter)
