@@ -15,6 +15,8 @@ export const maxHeaderOctets = 1024 * 1024
 export interface HeaderBlock {
   readonly fields: ReadonlyArray<RawField>
   readonly truncated: boolean
+  /** Octets of the whole block, up to and without the line end in front of the empty line. */
+  readonly length: number
 }
 
 /** Reads the fields up to the first empty line. Lines that are neither a field nor a folded line are passed over. */
@@ -43,8 +45,22 @@ export const readHeaderBlock = (source: Buffer): HeaderBlock => {
     parts = [line.slice(colon + 1).trim()]
   }
   push()
-  return { fields, truncated }
+  return { fields, truncated, length: end }
 }
+
+/**
+ * The message without the header fields that say nothing about its body: all but those of MIME (RFC 2045 9). What is not
+ * formed like a field stays, and so does a block that is not ended.
+ */
+export const withoutOtherFields = (source: Buffer, { length }: HeaderBlock): Buffer => {
+  const first = source[0]
+  if (length === source.length || first === 0x0a || first === 0x0d) return source
+  const kept = source.toString("latin1", 0, length).split(/\n(?![ \t])/).filter((field) => !otherField.test(field))
+  const head = kept.map((field) => `${field}\n`).join("")
+  return Buffer.concat([Buffer.from(head, "latin1"), source.subarray(length + 1)])
+}
+
+const otherField = /^(?!content-)[!-9;-~]+[ \t]*:/i
 
 /** Where the first empty line begins; the search stops there, since what follows may be many megabytes. */
 const endOfBlock = (source: Buffer): number => {

@@ -4,10 +4,18 @@
  * costs more than the parsing. Headers are read by `HeaderBlock`, so they survive whatever happens to the body.
  */
 import { Effect, Layer } from "effect"
-import type { AttachmentStream, EmailAddress, Headers, HeaderValue, MailParserOptions } from "mailparser"
+import type { AttachmentStream, MailParserOptions } from "mailparser"
 import { Address } from "../domain/Envelope.ts"
 import { HeaderField, ParsedMessage, ReceivedAttachment } from "../domain/Message.ts"
-import { decodeWords, headerDate, isKnownCharset, messageIds, readHeaderBlock } from "./HeaderBlock.ts"
+import {
+  decodeWords,
+  type HeaderBlock,
+  headerDate,
+  isKnownCharset,
+  messageIds,
+  readHeaderBlock,
+  withoutOtherFields
+} from "./HeaderBlock.ts"
 import { loadedOnce } from "./LoadedOnce.ts"
 import { MessageParser } from "./MessageParser.ts"
 
@@ -47,7 +55,6 @@ interface Part {
 
 interface Body {
   readonly tree: Part | undefined
-  readonly headers: Headers | undefined
   readonly attachments: ReadonlyArray<ReceivedAttachment>
   readonly problem: string | undefined
 }
@@ -57,7 +64,11 @@ export const layer: Layer.Layer<MessageParser> = Layer.succeed(MessageParser, {
   parse: (source) =>
     Effect.flatMap(mailparser, ({ MailParser, parseAddressHeader }) => {
       const octets = Buffer.from(source.buffer, source.byteOffset, source.byteLength)
-      return Effect.map(readBody(octets, MailParser), (body) => assemble(octets, body, parseAddressHeader))
+      const block = readHeaderBlock(octets)
+      return Effect.map(
+        readBody(withoutOtherFields(octets, block), MailParser),
+        (body) => assemble(block, body, parseAddressHeader)
+      )
     })
 })
 
@@ -70,7 +81,6 @@ const readBody = (octets: Buffer, MailParser: Package["MailParser"]): Effect.Eff
     // empty ones that skipHtmlToText and skipTextToHtml put between them
     const body = (problem?: string): Body => ({
       tree: (parser as unknown as { readonly tree: Part | false }).tree || undefined,
-      headers: parser.headers || undefined,
       attachments,
       problem
     })
@@ -138,12 +148,11 @@ const collect = (
 }
 
 const assemble = (
-  octets: Buffer,
+  { fields, truncated }: HeaderBlock,
   body: Body,
   parseAddressHeader: Package["parseAddressHeader"]
 ): ParsedMessage => {
   const problems: Array<string> = body.problem === undefined ? [] : [body.problem]
-  const { fields, truncated } = readHeaderBlock(octets)
   if (truncated) problems.push("the header block is too long and was cut off")
   const values = new Map<string, Array<string>>()
   for (const { name, value } of fields) {
@@ -157,10 +166,9 @@ const assemble = (
   const headers = fields.map(({ name, value }) => trusted(HeaderField, { name, value: decoded(value) }))
 
   const addresses = (name: string): ReadonlyArray<Address> => {
-    const given = values.get(name)
+    const given = isSingle.has(name) ? first(name) : values.get(name)
     if (given === undefined) return []
-    const read = body.headers === undefined ? parseAddressHeader(given).value : entries(body.headers.get(name))
-    return read.flatMap((entry) => entry.group ?? [entry]).map((entry) =>
+    return parseAddressHeader(given).value.flatMap((entry) => entry.group ?? [entry]).map((entry) =>
       trusted(Address, { ...(entry.name ? { name: entry.name } : {}), address: entry.address ?? "" })
     )
   }
@@ -211,11 +219,8 @@ const assemble = (
   })
 }
 
-/** The mailboxes and groups of an address header; a header that occurs twice comes as a list. */
-const entries = (value: HeaderValue | undefined): ReadonlyArray<EmailAddress> =>
-  (Array.isArray(value) ? value : [value]).flatMap((each) =>
-    typeof each === "object" && "value" in each && Array.isArray(each.value) ? each.value : []
-  )
+/** Fields that a message has once (RFC 5322 3.6); of more, the first counts. */
+const isSingle = new Set(["from", "sender", "reply-to"])
 
 /** An instance without its checks: the fields are made here, of their own types, and checking costs more than making. */
 const trusted = <A extends object>(of: { readonly prototype: A }, fields: Readonly<Omit<A, "toString">>): A =>

@@ -77,6 +77,44 @@ describe("reading a message", () => {
       assert.strictEqual(JSON.stringify(read), JSON.stringify(made))
     }))
 
+  it.effect("reads addresses with comments and folds among their words (RFC 5322 A.6.3)", () =>
+    Effect.gen(function*() {
+      const read = yield* parse(lines(
+        "From  : John Doe <jdoe@machine(comment).  example>",
+        "To    : Mary Smith",
+        " ",
+        "          <mary@example.net>",
+        "From: second@example.com",
+        "",
+        ""
+      ))
+      assert.deepStrictEqual(read.to.map(String), ["Mary Smith <mary@example.net>"])
+      assert.lengthOf(read.from, 1)
+    }))
+
+  it.effect("finds the body whatever stands among the header fields", () =>
+    Effect.gen(function*() {
+      const block = [
+        "From someone Mon Jan  1 12:00:00 2026",
+        "no field",
+        "Received: one",
+        "\tfolded: yes",
+        "CONTENT-TYPE : multipart/mixed;",
+        "\tboundary=b",
+        "Content-Type: text/plain",
+        "Subject: last"
+      ]
+      const body = ["--b", "Content-Type: text/html", "Subject: inner", "", "<p>", "--b--", ""]
+      for (const end of ["\n", "\r\n"]) {
+        const read = yield* parse([...block, "", ...body].join(end))
+        assert.deepStrictEqual([read.html, read.text, read.subject], ["<p>", undefined, "last"])
+        const bare = yield* parse(["Subject: alone", "", "body", ""].join(end))
+        assert.strictEqual(bare.text, "body\n")
+      }
+      const headless = yield* parse("\r\nSubject: body\r\n\r\nbody")
+      assert.strictEqual(headless.text, "Subject: body\n\nbody")
+    }))
+
   it.effect("joins a character that two encoded words share", () =>
     Effect.gen(function*() {
       const read = yield* parse("Subject: =?utf-8?Q?=E5=B1?=\r\n =?utf-8?Q?=B1?=\r\n\r\n")
