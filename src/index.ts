@@ -152,6 +152,16 @@ export {
 
 // --- other implementations underneath
 
+/** Where rate windows are counted: in memory, or where several processes share them. Provide it below the account. */
+export {
+  type RateAnswer,
+  type RateBlock,
+  type RateCount,
+  type RateGrant,
+  type RateMemoryOptions,
+  type RateRequest,
+  RateStore
+} from "./governor/RateStore.ts"
 /** Contracts of the drivers. */
 export { ImapDriver } from "./driver/ImapDriver.ts"
 export { SmtpDriver } from "./driver/SmtpDriver.ts"

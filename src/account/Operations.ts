@@ -209,7 +209,10 @@ export const make = Effect.fnUntraced(function*(
     account: config.name,
     rates: limits.rates,
     onLimit: limits.onLimit,
-    queue: limits.queue
+    queue: limits.queue,
+    maxWaitMillis: shared.maxWaitMillis,
+    // what was admitted waits in the queue, and begins with its first command
+    holdMillis: shared.maxWaitMillis + Duration.toMillis(limits.commandTimeout)
   })
 
   /** Runs an attempt once all rate windows allow it. The attempt runs `begin` when it begins; if it never does, its room is free again. */
@@ -221,8 +224,8 @@ export const make = Effect.fnUntraced(function*(
     Effect.contextWith((context: Context.Context<never>) => {
       const agent = Context.get(context, Agent.current)
       const caller = { agent, operation: Context.get(context, Telemetry.CurrentOperation) }
-      const counted = (begin: Effect.Effect<void>) =>
-        Effect.tap(attempt(caller, begin), (answer) =>
+      const counted = (begin: Effect.Effect<void>, waited?: number) =>
+        Effect.tap(attempt(waited === undefined ? caller : { ...caller, waited }, begin), (answer) =>
           Effect.sync(() => {
             if (costs.bytes !== undefined && costs.bytes > 0) telemetry.transferred("sent", costs.bytes)
             if (octetsOf !== undefined) telemetry.transferred("received", octetsOf(answer))
@@ -235,8 +238,8 @@ export const make = Effect.fnUntraced(function*(
           )),
         (permit) =>
           octetsOf === undefined
-            ? counted(permit.start)
-            : Effect.tap(counted(permit.start), (answer) => permit.charge(octetsOf(answer))),
+            ? counted(permit.start, permit.waited?.millis)
+            : Effect.tap(counted(permit.start, permit.waited?.millis), (answer) => permit.charge(octetsOf(answer))),
         (permit) => permit.refund
       )
     })

@@ -8,6 +8,8 @@ import type { Draft } from "../domain/Draft.ts"
 import type { MailError, OutcomeUnknown, Reason } from "../domain/MailError.ts"
 import { ByServer, Receipt, type SentCopy } from "../domain/Receipt.ts"
 import type { Composed } from "../driver/MessageComposer.ts"
+import { isOfPause } from "../governor/Pace.ts"
+import { RetryPolicy } from "../governor/RetryPolicy.ts"
 import type { Operations } from "./Operations.ts"
 import type { Reconciliation } from "./Reconciliation.ts"
 import type { Sending, SubmissionOptions } from "./Sending.ts"
@@ -61,7 +63,10 @@ export const make = (
       deliver(
         composed,
         options,
-        Effect.retry(sending.submit(composed, options), { while: isTooBusy, schedule: Schedule.spaced(busyPause) })
+        Effect.retry(sending.submit(composed, options), {
+          while: (reason) => isTooBusy(reason, config.limits.onLimit),
+          schedule: busyPauses
+        })
       ))
 
   const deliver = (
@@ -120,11 +125,20 @@ export const make = (
   return { send, sendOneOfMany, sendAll }
 }
 
-const isTooBusy = (reason: Reason): boolean =>
-  reason._tag === "QueueFull" || (reason._tag === "TimedOut" && reason.wait === "queue")
+/** The account would have it wait longer than others may. */
+const isTooBusy = (reason: Reason, onLimit: "wait" | "fail"): boolean =>
+  reason._tag === "QueueFull" || (reason._tag === "TimedOut" && reason.wait === "queue") ||
+  (reason._tag === "RateLimited" && onLimit === "wait") || isOfPause(reason)
 
-/** How long one of many waits where the account's queue is full of other requests. */
+/** How long one of many waits where the account is too busy, and does not say for how long. */
 const busyPause = Duration.seconds(1)
+
+const busyPauses = Schedule.spaced(busyPause).pipe(
+  Schedule.setInputType<Reason>(),
+  Schedule.modifyDelay(({ duration, input }) =>
+    Effect.succeed(Duration.max(duration, RetryPolicy.retryAfter(input) ?? duration))
+  )
+)
 
 export type Outbox = ReturnType<typeof make>
 

@@ -45,7 +45,10 @@ const defaulted = {
   smtpConnections: withDefault(Positive, defaults.smtpConnections),
   /** Requests that may wait; one more fails with `QueueFull`. */
   queue: withDefault(Positive, defaults.queue),
-  /** The longest wait for a connection, after which a request fails with `TimedOut`. */
+  /**
+   * The longest wait for rate windows and for a connection together, of each attempt. It fails as soon as it is known
+   * that this is not enough: with `RateLimited`, `TimedOut`, or `Throttled` during a pause that the server asked for.
+   */
   maxWait: withDefault(Span, defaults.maxWait),
   /** An unused connection is closed after this time. */
   idleTimeToLive: withDefault(Span, defaults.idleTimeToLive),
@@ -65,7 +68,7 @@ const defaulted = {
   weights: withDefault(Schema.Record(Schema.String, Positive), {}),
   /** Rate windows; all that apply are taken together or none. */
   rates: withDefault(Schema.Array(RateWindow), []),
-  /** What happens when a window is used up: wait in order, or fail with `RateLimited`. */
+  /** What happens when a window is used up: wait in order, as far as `maxWait` allows, or fail with `RateLimited`. */
   onLimit: withDefault(Schema.Literals(["wait", "fail"]), "wait")
 }
 

@@ -77,12 +77,12 @@ export class ConnectionLost extends Schema.TaggedError<ConnectionLost>("effect-m
 
 /** A wait of ours came to its end. `wait` names it, `written` tells whether the command may have reached the server. */
 export class TimedOut extends Schema.TaggedError<TimedOut>("effect-mail/TimedOut")("TimedOut", {
-  wait: Schema.Literals(["connect", "login", "queue", "command", "answer"]),
+  wait: Schema.Literals(["connect", "login", "queue", "store", "command", "answer"]),
   after: Schema.DurationFromMillis,
   written: Schema.Boolean
 }) {
   get isRetryable() {
-    return this.wait !== "queue"
+    return this.wait !== "queue" && this.wait !== "store"
   }
   override get message() {
     const [what, help] = timedOut[this.wait]
@@ -94,6 +94,7 @@ const timedOut = {
   connect: ["connection", "Check host and port; a server that expects TLS at once says nothing to a plain client"],
   login: ["answer to the login", "Some servers delay logins on purpose; raise limits.connectTimeout if this one does"],
   queue: ["free connection", "Ask for less at once, or raise limits.maxWait"],
+  store: ["answer from the store of the rate windows", "Look after the RateStore that was provided"],
   command: ["answer to the command", "Raise limits.commandTimeout if the server is slow"],
   answer: ["answer to the message", "Raise limits.answerTimeout if the server is slow"]
 } as const
@@ -111,7 +112,7 @@ export class Throttled extends Schema.TaggedError<Throttled>("effect-mail/Thrott
   }
 }
 
-/** A rate window of ours is used up and `onLimit` is "fail". `retryAfter` is the exact time until it would pass. */
+/** A rate window of ours has no room within `maxWait`, or now where `onLimit` is "fail". `retryAfter`: no earlier, and exact where nobody else waits. */
 export class RateLimited extends Schema.TaggedError<RateLimited>("effect-mail/RateLimited")("RateLimited", {
   scope: Schema.String,
   retryAfter: Schema.DurationFromMillis

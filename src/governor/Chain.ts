@@ -24,10 +24,22 @@ export class Chain<T> {
   }
 
   append(value: T): Link<T> {
-    const link: Link<T> = { value, before: this.#last, after: undefined }
-    if (this.#last === undefined) this.#first = link
-    else this.#last.after = link
-    this.#last = link
+    return this.#insert(value, this.#last)
+  }
+
+  /** Puts a value before those at the end that it precedes. */
+  appendInOrder(value: T, precedes: (other: T) => boolean): Link<T> {
+    let before = this.#last
+    while (before !== undefined && precedes(before.value)) before = before.before
+    return this.#insert(value, before)
+  }
+
+  #insert(value: T, before: Link<T> | undefined): Link<T> {
+    const link: Link<T> = { value, before, after: before === undefined ? this.#first : before.after }
+    if (link.after === undefined) this.#last = link
+    else link.after.before = link
+    if (before === undefined) this.#first = link
+    else before.after = link
     this.#size++
     return link
   }

@@ -28,6 +28,8 @@ export interface Request {
   readonly shareKey: string | undefined
   /** How much of a shared command it is. */
   readonly size: number
+  /** Since when it waits, if that began before it came here. */
+  readonly since?: number | undefined
 }
 
 export type ConnectionState = "opening" | "idle" | "busy" | "resting" | "closing"
@@ -72,7 +74,7 @@ export type Action =
   | {
     readonly _tag: "Fail"
     readonly request: number
-    readonly why: "QueueFull" | "WaitedTooLong" | "OpenFailed" | "ShutDown"
+    readonly why: "QueueFull" | "WaitedTooLong" | "Paused" | "OpenFailed" | "ShutDown"
   }
 
 /** How long a connection for a watch, or to spare SELECTs, is not tried again after a failure: doubles with each one. */
@@ -272,7 +274,7 @@ export class Dispatcher {
     if (this.#waiting.size >= this.#options.queue) {
       return void this.#failures.push({ _tag: "Fail", request: request.id, why: "QueueFull" })
     }
-    const waiting: Waiting = { ...request, since: now, sharing: undefined }
+    const waiting: Waiting = { ...request, since: request.since ?? now, sharing: undefined }
     this.#waiting.add(waiting)
     if (request.shareKey === undefined) return
     const sharing = this.#waitingByShareKey.get(request.shareKey) ?? new Chain()
@@ -310,12 +312,17 @@ export class Dispatcher {
 
   // --- decisions
 
-  /** All have the same bound, so those who have waited too long are the ones who have waited longest. */
+  /**
+   * Sends away who has waited too long, or would have by the end of a pause. All have the same bound, so they are the
+   * ones who have waited longest.
+   */
   #failOverdue(now: number, actions: Array<Action>): void {
+    const isPaused = now < this.#cooledUntil
+    const by = isPaused ? this.#cooledUntil : now
     for (let { oldest } = this.#waiting; oldest !== undefined; { oldest } = this.#waiting) {
-      if (oldest.since + this.#options.maxWaitMillis > now) return
+      if (oldest.since + this.#options.maxWaitMillis > by) return
       this.#forget(oldest.id)
-      actions.push({ _tag: "Fail", request: oldest.id, why: "WaitedTooLong" })
+      actions.push({ _tag: "Fail", request: oldest.id, why: isPaused ? "Paused" : "WaitedTooLong" })
     }
   }
 

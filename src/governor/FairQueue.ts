@@ -9,6 +9,8 @@ import { Chain, type Link } from "./Chain.ts"
 export interface Queued {
   readonly id: number
   readonly agent: string
+  /** Since when it waits. */
+  readonly since: number
 }
 
 export interface FairQueueOptions {
@@ -81,7 +83,7 @@ export class FairQueue<R extends Queued> {
       request,
       line,
       inLine: line.requests.append(request),
-      inArrival: this.#arrivals.append(request)
+      inArrival: this.#arrivals.appendInOrder(request, (other) => request.since < other.since)
     })
   }
 

@@ -23,6 +23,8 @@ export interface RequestOptions {
   readonly agent: string
   readonly operation: string
   readonly affinity?: string | undefined
+  /** Milliseconds that it has waited already, before it came here: they count towards `maxWaitMillis`. */
+  readonly waited?: number | undefined
 }
 
 /** A command that serves several requests at once: one answer for each payload, in the same order. */
@@ -38,7 +40,10 @@ export interface SharedRequestOptions extends RequestOptions {
 }
 
 export interface Governor<C> {
-  /** Runs work on a connection of its own for that time. Fails with `QueueFull`, `TimedOut`, a reason for which no connection could be opened, or the work's own. */
+  /**
+   * Runs work on a connection of its own for that time. Fails with `QueueFull`, `TimedOut`, `Throttled` where the server
+   * asked for a pause longer than the wait may be, a reason for which no connection could be opened, or the work's own.
+   */
   readonly submit: <A, E>(
     options: RequestOptions,
     work: (connection: C) => Effect.Effect<A, E>
@@ -207,6 +212,7 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
 
   const failures = {
     QueueFull: () => Cause.fail(new QueueFull({ limit: options.queue })),
+    Paused: () => Cause.fail(pace.paused()),
     WaitedTooLong: () =>
       Cause.fail(new TimedOut({ wait: "queue", after: Duration.millis(options.maxWaitMillis), written: false })),
     OpenFailed: () => openFailure,
@@ -232,7 +238,7 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
   // --- waiting callers
 
   const enqueue = <A, E>(
-    { affinity, agent, operation }: RequestOptions,
+    { affinity, agent, operation, waited = 0 }: RequestOptions,
     shared: { readonly key: string | undefined; readonly size: number },
     start: (id: number) => {
       readonly reply: Deferred.Deferred<A, E | Reason>
@@ -251,7 +257,7 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
           if (span.status._tag === "Started") span.end(clock.currentTimeNanosUnsafe(), Exit.void)
         }
         const pending: Pending<C> = {
-          request: { id, agent, affinity, shareKey: shared.key, size: shared.size },
+          request: { id, agent, affinity, shareKey: shared.key, size: shared.size, since: since - waited },
           run,
           fail: (cause) => void Deferred.doneUnsafe(reply, Exit.failCause(cause)),
           begun: () => {

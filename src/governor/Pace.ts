@@ -3,7 +3,7 @@
  * reasons into orders to the `Dispatcher`, remembers refused credentials, and tells the host's limits. It owns no
  * connection and no timer: whoever does calls `tick` at `wakeAt`.
  */
-import { type Cause, Exit } from "effect"
+import { type Cause, Duration, Exit } from "effect"
 import { type AuthenticationFailed, type Reason, Throttled } from "../domain/MailError.ts"
 import { Cooldown, type Orders } from "./Cooldown.ts"
 import type { Dispatcher, Event } from "./Dispatcher.ts"
@@ -32,11 +32,18 @@ const refusedMillis = 60_000
 /** A connect that is tried again this soon is worth waiting for. */
 const soonMillis = 1_000
 
+const ofPause = new WeakSet<Reason>()
+
+/** Whether a reason came from a pause that the server had asked for before: it has heard nothing of the operation. */
+export const isOfPause = (reason: Reason): boolean => ofPause.has(reason)
+
 export class Pace {
   readonly #options: PaceOptions
   readonly #cooldown: Cooldown
   /** Failures to open one more connection, since one was opened. */
   #openFailures = 0
+  /** What asked for the last pause. */
+  #pausedBy: Throttled | undefined
   #refusal: { readonly reason: AuthenticationFailed; readonly until: number } | undefined
 
   constructor(options: PaceOptions) {
@@ -58,6 +65,17 @@ export class Pace {
   get refusal(): AuthenticationFailed | undefined {
     const refusal = this.#refusal
     return refusal !== undefined && this.#options.now() < refusal.until && this.#live === 0 ? refusal.reason : undefined
+  }
+
+  /** What is said to those who would wait too long for the end of a pause. */
+  paused(): Throttled {
+    const { dispatcher, now } = this.#options
+    const reason = new Throttled({
+      response: this.#pausedBy?.response ?? "",
+      retryAfter: Duration.millis(dispatcher.cooledUntil - now())
+    })
+    ofPause.add(reason)
+    return reason
   }
 
   opened(): void {
@@ -109,6 +127,7 @@ export class Pace {
     const { now, protocol, telemetry } = this.#options
     if (reason._tag === "Throttled" || reason._tag === "ConnectionRefusedByLimit") telemetry.throttled(protocol)
     const orders = this.#cooldown.hear(reason, this.#live, now())
+    if (reason instanceof Throttled) this.#pausedBy = reason
     this.#obey(orders)
     return orders
   }

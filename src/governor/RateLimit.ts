@@ -9,8 +9,10 @@
  */
 import { Clock, Deferred, Duration, Effect, Exit, Latch, Option, type Scope } from "effect"
 import type { RateScope, RateWindow } from "../domain/Limits.ts"
-import { AccountClosed, InvalidInput, QueueFull, RateLimited } from "../domain/MailError.ts"
-import { type RateBlock, type RateGrant, type RateRequest, RateStore } from "./RateStore.ts"
+import { AccountClosed, type InvalidInput, QueueFull, type RateLimited, type TimedOut } from "../domain/MailError.ts"
+import { asked, type AskedStore } from "./AskedStore.ts"
+import { type RateBlock, type RateGrant, RateStore } from "./RateStore.ts"
+import { lastOf, notBefore, rateLimited, type Request, request, scopeOf, tooMuch, windowsOf } from "./RateWindows.ts"
 import { type Turn, Turns } from "./Turns.ts"
 
 /** What an operation costs beside its one start for the account and its agent. A scope left out does not apply. */
@@ -54,8 +56,9 @@ export interface RateUsage {
 
 export interface RateLimit {
   /**
-   * Waits for room, or fails with `RateLimited` where `onLimit` is "fail"; with `QueueFull` where too many wait;
-   * with `InvalidInput` where the cost is larger than a window of messages or recipients and could never be admitted.
+   * Waits for room, or fails with `RateLimited` where there is none within `maxWaitMillis`, as soon as that is known;
+   * with `QueueFull` where too many wait; with `TimedOut` where a store of others does not answer; with `InvalidInput`
+   * where the cost is larger than a window of messages or recipients and could never be admitted.
    *
    * **Lifetime** Interrupted while it waits, it has taken nothing. Call it where interruption is masked, such as the
    * acquire of `Effect.acquireUseRelease`, so that a permit cannot be lost on its way to its owner; the wait itself is
@@ -63,11 +66,14 @@ export interface RateLimit {
    */
   readonly admit: (
     ask: RateAsk
-  ) => Effect.Effect<Permit, RateLimited | QueueFull | InvalidInput | AccountClosed>
+  ) => Effect.Effect<Permit, Refusal | InvalidInput>
   /** Callers that wait now. */
   readonly waiting: Effect.Effect<number>
   readonly usage: Effect.Effect<ReadonlyArray<RateUsage>>
 }
+
+/** Why nobody is admitted now. */
+type Refusal = RateLimited | QueueFull | TimedOut | AccountClosed
 
 export interface RateLimitOptions {
   /** The name of the account: accounts of one name on one store share their windows. */
@@ -76,6 +82,10 @@ export interface RateLimitOptions {
   readonly onLimit: "wait" | "fail"
   /** How many may wait; one more fails with `QueueFull`. Unbounded if left out. */
   readonly queue?: number | undefined
+  /** The longest wait for room. Unbounded if left out. */
+  readonly maxWaitMillis?: number | undefined
+  /** An operation that was admitted begins within this time, or never. Unbounded if left out. */
+  readonly holdMillis?: number | undefined
 }
 
 /**
@@ -101,22 +111,10 @@ const unlimited: RateLimit = {
   usage: Effect.succeed([])
 }
 
-interface Window {
-  readonly per: RateScope
-  readonly limit: number
-  readonly windowMillis: number
-  /** The key, or for a window per agent what comes before the agent's name. */
-  readonly prefix: string
-}
-
-interface Request extends RateRequest {
-  readonly per: RateScope
-}
-
 interface Waiter {
   readonly requests: ReadonlyArray<Request>
   readonly since: number
-  readonly reply: Deferred.Deferred<Permit, AccountClosed>
+  readonly reply: Deferred.Deferred<Permit, Refusal>
   granted: Permit | undefined
   /** The windows that stopped it last, and the `changes` at which that was so. */
   blocked: ReadonlyArray<RateBlock>
@@ -127,16 +125,21 @@ interface Waiter {
 
 /** What one round through the waiting has found. */
 interface Round {
-  /** Windows at which somebody further ahead is stopped. */
-  readonly closed: Set<string>
+  /** Windows at which somebody further ahead is stopped, and until when. */
+  readonly closed: Map<string, number>
   /** Room in the windows of agents that is kept for calls that were overtaken. */
   readonly claims: Map<string, number>
   next: number
 }
 
 const makeLimited = Effect.fnUntraced(function*(options: RateLimitOptions) {
-  const store = Option.getOrElse(yield* Effect.serviceOption(RateStore), () => RateStore.makeMemory())
-  const windows = windowsOf(options)
+  const { holdMillis = Infinity, maxWaitMillis = Infinity } = options
+  const longestWait = options.onLimit === "fail" ? 0 : maxWaitMillis
+  const store = Option.match(yield* Effect.serviceOption(RateStore), {
+    onNone: (): AskedStore => RateStore.makeMemory(),
+    onSome: (store) => asked(store, maxWaitMillis)
+  })
+  const windows = windowsOf(options.account, options.rates)
   const accountKeys = windows.filter(({ per }) => per === "account").map(({ prefix }) => prefix)
   const agentWindows = windows.filter(({ per }) => per === "agent")
   const octetWindows = windows.filter(({ per }) => per === "bytes")
@@ -145,6 +148,8 @@ const makeLimited = Effect.fnUntraced(function*(options: RateLimitOptions) {
   const wake = Latch.makeUnsafe(false)
   /** Counts events that can let a caller pass earlier than it was told. */
   let changes = 0
+  /** The windows that stopped somebody in the last round, and until when. */
+  let closedWindows: ReadonlyMap<string, number> = new Map()
   let closed: Exit.Exit<never, AccountClosed> | undefined
 
   const permit = (grant: RateGrant, waited: Permit["waited"]): Permit => ({
@@ -162,6 +167,21 @@ const makeLimited = Effect.fnUntraced(function*(options: RateLimitOptions) {
     waited
   })
 
+  const isInVain = (blocked: ReadonlyArray<RateBlock>, since: number) =>
+    (lastOf(blocked)?.retryAtMillis ?? Infinity) >= since + longestWait
+
+  /** Answers one who waits, and takes it out of the line. */
+  const refuse = (turn: Turn<Waiter>, exit: Exit.Exit<never, Refusal>) => {
+    leave(turn)
+    Deferred.doneUnsafe(turn.value.reply, exit)
+  }
+
+  const leave = (turn: Turn<Waiter>) => {
+    // Those behind it may have been stopped by its place in the order alone.
+    if (waiting.remove(turn) && turn.value.overtaken) changes++
+    wake.openUnsafe()
+  }
+
   /** Asks for one who waits. Where it is not admitted, the windows that stop it are closed to those behind it. */
   const attempt = Effect.fnUntraced(function*(turn: Turn<Waiter>, round: Round) {
     const waiter = turn.value
@@ -170,7 +190,9 @@ const makeLimited = Effect.fnUntraced(function*(options: RateLimitOptions) {
       const requests = withoutClaims(waiter.requests, round)
       if (requests === undefined) return
       const seen = changes
-      const answer = yield* store.take(requests, now)
+      const asked = yield* Effect.exit(store.take(requests, now, holdMillis))
+      if (Exit.isFailure(asked)) return refuse(turn, Exit.failCause(asked.cause))
+      const answer = asked.value
       if (answer.granted) {
         const millis = now - waiter.since
         waiter.granted = permit(answer.grant, { scope: scopeOf(waiter.requests, waiter.blocked), millis })
@@ -183,13 +205,16 @@ const makeLimited = Effect.fnUntraced(function*(options: RateLimitOptions) {
         Deferred.doneUnsafe(waiter.reply, Exit.succeed(waiter.granted))
         return
       }
+      if (isInVain(answer.blocked, waiter.since)) {
+        return refuse(turn, Exit.fail(rateLimited(waiter.requests, answer.blocked, now)))
+      }
       waiter.overtaken ||= isOvertaken(waiter, answer.blocked)
       waiter.blocked = notBefore(answer.blocked, now + 1)
       waiter.seen = seen
     }
     for (const { key, retryAtMillis } of waiter.blocked) {
       if (retryAtMillis <= now) continue
-      round.closed.add(key)
+      round.closed.set(key, retryAtMillis)
       round.next = Math.min(round.next, retryAtMillis)
     }
     if (waiter.overtaken) {
@@ -201,7 +226,8 @@ const makeLimited = Effect.fnUntraced(function*(options: RateLimitOptions) {
 
   /** Goes once through those who wait, in order. Answers with the time of the next chance. */
   const goRound = Effect.fnUntraced(function*() {
-    const round: Round = { closed: new Set(), claims: new Map(), next: Infinity }
+    const round: Round = { closed: new Map(), claims: new Map(), next: Infinity }
+    closedWindows = round.closed
     const done = new Set<string>()
     for (const turn of waiting.inOrder()) {
       const { agent, value } = turn
@@ -233,22 +259,22 @@ const makeLimited = Effect.fnUntraced(function*(options: RateLimitOptions) {
     }
   })
 
-  const close = (exit: Exit.Exit<never, AccountClosed>) => {
-    closed = exit
+  const refuseAll = (exit: Exit.Exit<never, AccountClosed>) => {
     for (const { value } of waiting.clear()) Deferred.doneUnsafe(value.reply, exit)
   }
 
   if (options.onLimit === "wait") {
-    yield* Effect.addFinalizer(() => Effect.sync(() => close(Exit.fail(new AccountClosed({})))))
-    yield* serve.pipe(
-      // A store that dies must not leave its callers waiting.
-      Effect.catchDefect((defect) => Effect.sync(() => close(Exit.die(defect)))),
-      Effect.forkScoped
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        closed = Exit.fail(new AccountClosed({}))
+        refuseAll(closed)
+      })
     )
+    yield* Effect.forkScoped(serve)
   }
 
   const wait = (agent: string, requests: ReadonlyArray<Request>, since: number, blocked: ReadonlyArray<RateBlock>) =>
-    Effect.suspend((): Effect.Effect<Permit, QueueFull | AccountClosed> => {
+    Effect.suspend((): Effect.Effect<Permit, Refusal> => {
       if (closed !== undefined) return closed
       if (options.queue !== undefined && waiting.size >= options.queue) {
         return Effect.fail(new QueueFull({ limit: options.queue }))
@@ -265,30 +291,36 @@ const makeLimited = Effect.fnUntraced(function*(options: RateLimitOptions) {
       }
       const turn = waiting.add(agent, waiter)
       wake.openUnsafe()
-      return Effect.onInterrupt(Effect.interruptible(Deferred.await(waiter.reply)), () =>
+      const reply = Deferred.await(waiter.reply)
+      const answer = longestWait === Infinity
+        ? reply
+        : Effect.timeoutOrElse(reply, { duration: longestWait, orElse: () => overdue(turn) })
+      return Effect.onInterrupt(Effect.interruptible(answer), () =>
         Effect.suspend(() => {
-          // Those behind it may have been stopped by its place in the order alone.
-          if (waiting.remove(turn) && waiter.overtaken) changes++
-          wake.openUnsafe()
+          leave(turn)
           return waiter.granted?.refund ?? Effect.void
         }))
+    })
+
+  const overdue = (turn: Turn<Waiter>): Effect.Effect<Permit, RateLimited> =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      const { blocked, granted, requests } = turn.value
+      if (granted !== undefined) return Effect.succeed(granted)
+      leave(turn)
+      // those who were before it in the same windows may have been all that stopped it
+      const closing = requests.map(({ key }) => ({ key, retryAtMillis: closedWindows.get(key) ?? now }))
+      return Effect.fail(rateLimited(requests, notBefore([...blocked, ...closing], now + 1), now))
     })
 
   const take = (agent: string, requests: ReadonlyArray<Request>) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
       if (waiting.size > 0) return wait(agent, requests, now, [])
       return Effect.flatMap(
-        store.take(requests, now),
-        (answer): Effect.Effect<Permit, RateLimited | QueueFull | AccountClosed> => {
+        store.take(requests, now, holdMillis),
+        (answer): Effect.Effect<Permit, Refusal> => {
           if (answer.granted) return Effect.succeed(permit(answer.grant, undefined))
-          if (options.onLimit === "wait") return wait(agent, requests, now, answer.blocked)
-          const last = lastOf(answer.blocked)
-          return Effect.fail(
-            new RateLimited({
-              scope: scopeOf(requests, answer.blocked),
-              retryAfter: Duration.millis((last?.retryAtMillis ?? now) - now)
-            })
-          )
+          if (isInVain(answer.blocked, now)) return Effect.fail(rateLimited(requests, answer.blocked, now))
+          return wait(agent, requests, now, answer.blocked)
         }
       )
     })
@@ -325,48 +357,6 @@ const makeLimited = Effect.fnUntraced(function*(options: RateLimitOptions) {
 /** Timers of the platform hold 31 bits of milliseconds; a longer wait is slept in parts. */
 const longestSleep = Duration.toMillis(Duration.days(1))
 
-/** One window per scope, limit and length, with a key that no other account can have. */
-const windowsOf = ({ account, rates }: RateLimitOptions): ReadonlyArray<Window> => {
-  const windows = new Map<string, Window>()
-  for (const { limit, per, window } of rates) {
-    const windowMillis = Duration.toMillis(window)
-    const prefix = `${JSON.stringify(account)}/${per}/${limit}/${windowMillis}/`
-    windows.set(prefix, { per, limit, windowMillis, prefix })
-  }
-  return [...windows.values()]
-}
-
-/** A size that is not known yet needs room for one octet; one larger than the window needs all of it. */
-const request = ({ limit, per, windowMillis }: Window, key: string, cost: number): Request => ({
-  per,
-  key,
-  windowMillis,
-  limit,
-  needs: per === "bytes" ? Math.min(limit, Math.max(1, cost)) : cost,
-  cost
-})
-
-const tooMuch = ({ limit, per, windowMillis }: Window, cost: number) =>
-  new InvalidInput({
-    field: per,
-    problem: `${cost} at once are more than the limit of ${limit} in ${
-      Duration.format(Duration.millis(windowMillis))
-    } ever lets pass`
-  })
-
-const lastOf = (blocked: ReadonlyArray<RateBlock>): RateBlock | undefined =>
-  blocked.length === 0 ? undefined : blocked.reduce((a, b) => b.retryAtMillis > a.retryAtMillis ? b : a)
-
-/** The scope of the window that opens last. */
-const scopeOf = (requests: ReadonlyArray<Request>, blocked: ReadonlyArray<RateBlock>): RateScope => {
-  const key = lastOf(blocked)?.key
-  return requests.find((request) => request.key === key)?.per ?? "account"
-}
-
-/** A store elsewhere may have another clock; asking again at once would only spin. */
-const notBefore = (blocked: ReadonlyArray<RateBlock>, earliest: number): ReadonlyArray<RateBlock> =>
-  blocked.map((block) => block.retryAtMillis < earliest ? { ...block, retryAtMillis: earliest } : block)
-
 /** It was stopped elsewhere before, and now by the window of its own agent: others of that agent went past it. */
 const isOvertaken = ({ blocked, requests }: Waiter, now: ReadonlyArray<RateBlock>): boolean =>
   blocked.length > 0 &&
@@ -382,7 +372,7 @@ const withoutClaims = (requests: ReadonlyArray<Request>, { claims, closed }: Rou
   if (claims.size === 0) return requests
   const left = requests.map((request) => ({ ...request, limit: request.limit - (claims.get(request.key) ?? 0) }))
   const full = left.filter(({ limit, needs }) => needs > limit)
-  for (const { key } of full) closed.add(key)
+  for (const { key } of full) closed.set(key, closed.get(key) ?? 0)
   return full.length === 0 ? left : undefined
 }
 

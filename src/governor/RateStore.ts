@@ -7,7 +7,7 @@
  * it, and from then on it counts for one window length. Dating it at admission instead would let operations that pile
  * up behind a slow connection begin all at once, more of them than the window allows.
  */
-import { Context, Duration, Effect, Layer } from "effect"
+import { Context, Effect, Layer } from "effect"
 
 /** What one operation asks of one window. Times and lengths are milliseconds. */
 export interface RateRequest {
@@ -49,9 +49,7 @@ export const defaults = {
   /** Keys kept for each window length. One more waits until the key that is quiet longest can be forgotten. */
   maxKeys: 100_000,
   /** Windows up to this limit are counted start by start; beyond it, starts close to each other share an entry. */
-  maxEntries: 10_000,
-  /** A grant neither started nor refunded counts as started after this time. */
-  hold: Duration.minutes(5)
+  maxEntries: 10_000
 } as const
 
 /** Starts of a window above `maxEntries` share an entry within this part of the window, dated by the last of them. */
@@ -61,19 +59,31 @@ const sharedPart = 1 / 1000
 const sweep = 64
 
 /**
- * The store of the rate windows. `take` takes room in all windows or in none and lists every window without room;
- * interrupting it leaves nothing taken. `charge` counts without asking. `usage` lists the keys that begin with a prefix.
+ * The store of the rate windows, provided below the accounts that share it:
+ * `MailAccount.layer(config).pipe(Layer.provide(store))`. Without it each account counts in memory. Times are milliseconds of the caller's clock, or the store's own if it is shared by
+ * several machines. No method fails: a store that cannot be reached grants or refuses as it sees fit, and a defect ends
+ * the operation that asked.
  */
 export class RateStore extends Context.Service<RateStore, {
-  readonly take: (requests: ReadonlyArray<RateRequest>, now: number) => Effect.Effect<RateAnswer>
+  /**
+   * Takes room in all windows or in none, and lists every window without room. A grant that is neither started nor
+   * refunded within `holdMillis` counts as started: whoever held it is gone.
+   */
+  readonly take: (
+    requests: ReadonlyArray<RateRequest>,
+    now: number,
+    holdMillis: number
+  ) => Effect.Effect<RateAnswer>
+  /** Counts without asking. */
   readonly charge: (requests: ReadonlyArray<RateRequest>, now: number) => Effect.Effect<void>
+  /** What is used under each key that begins with a prefix. */
   readonly usage: (prefix: string, windowMillis: number, now: number) => Effect.Effect<ReadonlyArray<RateCount>>
 }>()("effect-mail/governor/RateStore") {
   /** Counts in the memory of this process, within the bounds of `RateStore.defaults`. */
-  static readonly makeMemory = (options?: Partial<MemoryOptions>): RateStore["Service"] => {
+  static readonly makeMemory = (options?: RateMemoryOptions): RateStore["Service"] => {
     const memory = new Memory({ ...defaults, ...options })
     return {
-      take: (requests, now) => Effect.sync(() => memory.take(requests, now)),
+      take: (requests, now, holdMillis) => Effect.sync(() => memory.take(requests, now, holdMillis)),
       charge: (requests, now) => Effect.sync(() => memory.charge(requests, now)),
       usage: (prefix, windowMillis, now) => Effect.sync(() => memory.usage(prefix, windowMillis, now))
     }
@@ -85,10 +95,10 @@ export class RateStore extends Context.Service<RateStore, {
   static readonly defaults = defaults
 }
 
-export interface MemoryOptions {
-  readonly maxKeys: number
-  readonly maxEntries: number
-  readonly hold: Duration.Input
+/** How a store in memory is bounded. Default: `RateStore.defaults`. */
+export interface RateMemoryOptions {
+  readonly maxKeys?: number
+  readonly maxEntries?: number
 }
 
 class Memory {
@@ -101,15 +111,13 @@ class Memory {
 
   readonly maxKeys: number
   readonly maxEntries: number
-  readonly holdMillis: number
 
-  constructor(options: MemoryOptions) {
+  constructor(options: Required<RateMemoryOptions>) {
     this.maxKeys = options.maxKeys
     this.maxEntries = options.maxEntries
-    this.holdMillis = Duration.toMillis(options.hold)
   }
 
-  take(requests: ReadonlyArray<RateRequest>, clock: number): RateAnswer {
+  take(requests: ReadonlyArray<RateRequest>, clock: number, holdMillis: number): RateAnswer {
     const now = this.advance(clock)
     for (const { windowMillis } of requests) this.forget(windowMillis, now)
     let blocked: Array<RateBlock> | undefined
@@ -124,7 +132,7 @@ class Memory {
       if (room > now) (blocked ??= []).push({ key: request.key, retryAtMillis: room - this.ahead })
     }
     if (blocked !== undefined) return { granted: false, blocked }
-    const held = new Held(this, now + this.holdMillis)
+    const held = new Held(this, now + holdMillis)
     requests.forEach((request, index) => {
       if (request.cost === 0) return
       const log = logs[index] ?? this.create(request)

@@ -85,7 +85,6 @@ const repeatable = (reason: Reason, safety: Safety): boolean => {
     case "QueueFull":
       return false
     case "TimedOut":
-      return reason.isRetryable && reason.wait !== "queue" && allows(safety, reason.written)
     case "ConnectionLost":
     case "ProtocolViolation":
       return reason.isRetryable && allows(safety, reason.written)
@@ -144,5 +143,6 @@ export const RetryPolicy = {
   make,
   none: Schedule.recurs(0) as RetryPolicy, // widens only: recurs takes any input
   repeatable,
+  retryAfter,
   retrying
 } as const

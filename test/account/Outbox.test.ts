@@ -2,7 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Redacted, Result, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { createHash, createVerify, generateKeyPairSync } from "node:crypto"
-import { Attachment, Dkim, Draft } from "../../src/index.ts"
+import { Attachment, Dkim, Draft, RateWindow } from "../../src/index.ts"
+import type { FaultAction } from "../../src/testing/index.ts"
 import { cutAfter, cutBefore, fixture, reasonOf, settled, smtpFault, timed } from "./Fixture.ts"
 
 const draft = (fields: Partial<Draft> = {}) =>
@@ -332,6 +333,29 @@ describe("sendAll", () => {
       assert.strictEqual(mail.peak({ protocol: "smtp" }), 4)
       const perConnection = Map.groupBy(mail.accepted(), ({ connection }) => connection)
       assert.isTrue([...perConnection.values()].every((sent) => sent.length <= 7))
+    }))
+
+  it.effect("waits for rate windows and for pauses of the server, however long they are", () =>
+    Effect.gen(function*() {
+      const { account, mail } = yield* fixture({
+        config: { sentCopy: "never" },
+        limits: {
+          maxWait: Duration.seconds(1),
+          rates: [new RateWindow({ per: "send", limit: 2, window: Duration.minutes(10) })]
+        }
+      })
+      const sending = yield* Effect.forkChild(timed(Stream.runCollect(account.sendAll(many(5))), 10_000))
+      const { millis, value } = yield* Fiber.join(sending)
+      assert.isTrue(value.every(({ result }) => Result.isSuccess(result)))
+      assert.strictEqual(mail.accepted().length, 5)
+      assert.strictEqual(millis, 1_200_000)
+      const pause: FaultAction = { _tag: "Reply", code: 450, text: "4.7.1 try again in 3000 seconds" }
+      mail.faults.add(smtpFault("MAIL", pause))
+      const again = yield* timed(Stream.runCollect(account.sendAll(many(4))), 10_000)
+      assert.deepStrictEqual(
+        again.value.map(({ result }) => Result.isSuccess(result) ? "Receipt" : result.failure.reason._tag),
+        ["Throttled", "Receipt", "Receipt", "Receipt"]
+      )
     }))
 
   it.effect("tells the failure of each draft, and goes on", () =>

@@ -44,6 +44,42 @@ describe("a server that asks to slow down", () => {
       assert.deepStrictEqual(timesOf(server, "STATUS"), [0, 2_000, 6_000])
     }))
 
+  it.effect("for longer than maxWait ends those who wait at once, and tells for how long", () =>
+    Effect.gen(function*() {
+      const server = serve({ latency: "10 millis" })
+      const limits = { imapConnections: 1, maxWait: Duration.minutes(1) }
+      const account = yield* open(server, { limits, retry: RetryPolicy.none })
+      server.faults.add({ protocol: "imap", at: "STATUS", action: slowDown(90_000) })
+      const told = yield* begin(Effect.flip(account.status("INBOX")))
+      const waiting = yield* begin(Effect.flip(account.status("INBOX")))
+      yield* pass(1_000, 10)
+      const heard = (yield* Fiber.join(told)).reason
+      assert.deepInclude(heard, { _tag: "Throttled", retryAfter: Duration.seconds(90) })
+      assert.deepStrictEqual((yield* Fiber.join(waiting)).reason, heard)
+      const { cooledUntil } = (yield* account.stats).imap
+      const { reason } = yield* Effect.flip(account.status("INBOX"))
+      assert.deepInclude(reason, { _tag: "Throttled", retryAfter: Duration.millis(cooledUntil - 1_000) })
+      yield* pass(60_000, 1_000)
+      const later = yield* begin(account.status("INBOX"))
+      yield* pass(60_000, 1_000)
+      yield* Fiber.join(later)
+      assert.strictEqual(timesOf(server, "STATUS").length, 2)
+    }))
+
+  it.effect("for longer than maxWait is asked again after that, where the policy has the time", () =>
+    Effect.gen(function*() {
+      const server = serve()
+      const account = yield* open(server, { limits: { maxWait: Duration.minutes(1) } })
+      server.faults.add({ protocol: "imap", at: "STATUS", action: slowDown(90_000) })
+      const told = yield* begin(account.status("INBOX"))
+      yield* pass(100)
+      const other = yield* begin(account.status("INBOX"))
+      yield* pass(90_000, 100)
+      yield* Fiber.join(told)
+      yield* Fiber.join(other)
+      assert.deepStrictEqual(timesOf(server, "STATUS"), [0, 90_000, 90_000])
+    }))
+
   it.effect("over IMAP is not slowed down for over SMTP", () =>
     Effect.gen(function*() {
       const server = serve()

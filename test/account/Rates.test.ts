@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber } from "effect"
 import { Agent, Draft, MessageRef, RateWindow, RetryPolicy } from "../../src/index.ts"
-import { begin, open, pass, serve, timesOf } from "./MemoryAccount.ts"
+import { begin, open, pass, serve, settle, timesOf } from "./MemoryAccount.ts"
 
 const window = (per: RateWindow["per"], limit: number) => new RateWindow({ per, limit, window: Duration.seconds(10) })
 
@@ -122,6 +122,37 @@ describe("a rate window", () => {
       yield* pass(11_000, 250)
       yield* Fiber.join(fiber)
       assert.deepStrictEqual(timesOf(server, "STATUS"), [0, 1_000, 10_000])
+    }))
+
+  it.effect("and the queue share maxWait: who has waited for the one waits less in the other", () =>
+    Effect.gen(function*() {
+      const server = serve()
+      const limits = { imapConnections: 1, rates: [window("account", 1)], maxWait: Duration.seconds(12) }
+      const account = yield* open(server, { limits })
+      const working = yield* begin(account.withMailbox("INBOX", () => Effect.never))
+      yield* settle
+      const waiting = yield* begin(Effect.flip(account.status("INBOX")))
+      yield* pass(11_950)
+      assert.isUndefined(waiting.pollUnsafe())
+      yield* pass(50)
+      const { reason } = yield* Fiber.join(waiting)
+      assert.deepInclude(reason, { _tag: "TimedOut", wait: "queue", after: Duration.seconds(12), written: false })
+      yield* Fiber.interrupt(working)
+    }))
+
+  it.effect("that will not have room within maxWait fails at once, and tells when it will", () =>
+    Effect.gen(function*() {
+      const server = serve()
+      const limits = { rates: [window("account", 1)], maxWait: Duration.seconds(5) }
+      const account = yield* open(server, { limits })
+      yield* account.status("INBOX")
+      const { reason } = yield* Effect.flip(account.status("INBOX"))
+      assert.deepInclude(reason, { _tag: "RateLimited", scope: "account", retryAfter: Duration.seconds(10) })
+      yield* pass(6_000)
+      const waiting = yield* begin(account.status("INBOX"))
+      yield* pass(4_000)
+      yield* Fiber.join(waiting)
+      assert.deepStrictEqual(timesOf(server, "STATUS"), [0, 10_000])
     }))
 
   it.effect("counts each caller of a shared command", () =>

@@ -23,7 +23,7 @@ const states: { readonly [Tag in Errors.Reason["_tag"]]: ReadonlyArray<Extract<E
     new Errors.ConnectionFailed({ host: "h", port: 993, step: "tcp", detail: "refused", permanent })
   ),
   ConnectionLost: [false, true].map((written) => new Errors.ConnectionLost({ detail: "reset", written })),
-  TimedOut: (["connect", "login", "queue", "command", "answer"] as const).map((wait) =>
+  TimedOut: (["connect", "login", "queue", "store", "command", "answer"] as const).map((wait) =>
     new Errors.TimedOut({ wait, after: retryAfter, written: wait === "command" })
   ),
   Throttled: [new Errors.Throttled({ response: "NO" }), new Errors.Throttled({ response: "NO", retryAfter })],

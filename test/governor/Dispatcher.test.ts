@@ -29,8 +29,12 @@ const dispatching = (options: Partial<DispatcherOptions> = {}) => {
   const request = (
     agent: string,
     affinity?: string,
-    { shareKey, size = 1 }: { readonly shareKey?: string; readonly size?: number } = {}
-  ): Event => ({ _tag: "Submitted", request: { id: ++id, agent, affinity, shareKey, size } })
+    { shareKey, since, size = 1 }: {
+      readonly shareKey?: string
+      readonly size?: number
+      readonly since?: number
+    } = {}
+  ): Event => ({ _tag: "Submitted", request: { id: ++id, agent, affinity, shareKey, size, since } })
   return {
     dispatcher,
     tell,
@@ -286,6 +290,27 @@ describe("a full queue", () => {
     assert.deepStrictEqual(pass(599), [])
     assert.deepStrictEqual(pass(1), ["Fail 1: WaitedTooLong"])
     assert.deepStrictEqual(pass(400), ["Fail 2: WaitedTooLong"])
+  })
+
+  it("counts what a request has waited elsewhere", () => {
+    const { pass, request, tell, wakesIn } = dispatching({ queue: 2, maxWaitMillis: 1_000 })
+    tell(request("a"), request("b", undefined, { since: -700 }))
+    assert.strictEqual(wakesIn(), 300)
+    assert.deepStrictEqual(pass(300), ["Fail 2: WaitedTooLong"])
+    assert.deepStrictEqual(pass(700), ["Fail 1: WaitedTooLong"])
+  })
+
+  it("lets nobody wait for the end of a pause that lasts longer than it may wait", () => {
+    const { ask, pass, tell } = dispatching({ maxWaitMillis: 1_000 })
+    ask("a")
+    pass(100)
+    ask("b")
+    assert.deepStrictEqual(tell({ _tag: "Cooled", until: 1_050 }), ["Fail 1: Paused"])
+    assert.deepStrictEqual(ask("c"), [])
+    assert.deepStrictEqual(tell({ _tag: "Cooled", until: 2_000 }), ["Fail 2: Paused", "Fail 3: Paused"])
+    assert.deepStrictEqual(ask("d"), ["Fail 4: Paused"])
+    assert.deepStrictEqual(pass(901), [])
+    assert.deepStrictEqual(ask("e"), [])
   })
 
   it("is emptied by a shutdown, and nothing is decided after it", () => {

@@ -19,6 +19,8 @@ type Happening =
     readonly mailbox: number
     readonly shared: boolean
     readonly size: number
+    /** How long it has waited elsewhere. */
+    readonly waited: number
   }
   | { readonly _tag: "Withdraw"; readonly pick: number }
   /** `late`: the server is gone some time before anybody notices. */
@@ -103,7 +105,8 @@ export const makeHistory = (seed: number): History => {
         agent: random(agents),
         mailbox: random(kinds + 1) - 1,
         shared: random(4) === 0,
-        size: 1 + random(3)
+        size: 1 + random(3),
+        waited: random(4) === 0 ? oneOf(0, 10, 40, 2_000) : 0
       })
     } else if (chance < (crowd ? 95 : 65)) happenings.push({ _tag: "Pass", millis: oneOf(0, 1, 5, 20, 100) })
     else if (chance < 70) happenings.push({ _tag: "Decide" })
@@ -271,7 +274,7 @@ export class World {
     }
   }
 
-  #submit({ agent, mailbox, shared, size }: Happening & { readonly _tag: "Submit" }): void {
+  #submit({ agent, mailbox, shared, size, waited }: Happening & { readonly _tag: "Submit" }): void {
     const affinity = mailboxes[mailbox]
     const request: SimulatedRequest = {
       id: this.#nextRequest++,
@@ -279,7 +282,7 @@ export class World {
       affinity,
       shareKey: shared ? affinity ?? "none" : undefined,
       size,
-      since: this.#now,
+      since: this.#now - waited,
       why: undefined,
       state: "waiting"
     }
@@ -290,7 +293,7 @@ export class World {
     else if (!waiting.some((other) => other.agent === name)) this.#passed.set(name, new Map())
     if (request.why !== undefined) request.state = "failing"
     this.#requests.set(id, request)
-    this.#apply({ _tag: "Submitted", request: { id, agent: name, affinity, shareKey, size } })
+    this.#apply({ _tag: "Submitted", request: { id, agent: name, affinity, shareKey, size, since: request.since } })
   }
 
   #withdraw(which: number): void {
@@ -471,9 +474,14 @@ export class World {
       case "Fail": {
         const request = this.#requests.get(action.request)
         if (request === undefined) return this.#fail("only a request without an answer fails, and only once")
+        const { maxWaitMillis } = this.#history.options
         if (action.why === "WaitedTooLong") {
           expect(request.state === "waiting", "a request fails for one reason")
-          expect(this.#now - request.since >= this.#history.options.maxWaitMillis, "nobody is sent away before maxWait")
+          expect(this.#now - request.since >= maxWaitMillis, "nobody is sent away before maxWait")
+        } else if (action.why === "Paused") {
+          expect(request.state === "waiting", "a request fails for one reason")
+          expect(this.#now < this.#cooledUntil, "nobody is sent away for a pause that is over")
+          expect(this.#cooledUntil - request.since >= maxWaitMillis, "nobody is sent away for a pause it can wait for")
         } else expect(request.why === action.why, `requests fail with ${action.why} exactly when it is so`)
         return this.#end(request)
       }
@@ -596,6 +604,9 @@ export class World {
     if (open > this.#cap && free > 0) this.#fail("a lowered cap closes what is free")
     for (const { since } of waiting) {
       if (this.#now - since >= maxWaitMillis) this.#fail("nobody waits longer than maxWait")
+      if (this.#now < this.#cooledUntil && this.#cooledUntil - since >= maxWaitMillis) {
+        this.#fail("nobody waits in vain for the end of a pause")
+      }
     }
     const mayBePressed = this.#pressed && counts.closing === 0
     if (mayBePressed && counts.idle > 0 && (waiting.length === 0 || free + counts.busy > 1)) {
@@ -613,9 +624,8 @@ export class World {
     const wakeAt = this.#dispatcher.wakeAt(this.#now)
     if (wakeAt !== undefined && wakeAt <= this.#now) this.#fail("the next decision lies in the future")
     const wakesBy = (at: number) => at <= this.#now || (wakeAt !== undefined && wakeAt <= at)
-    const [oldest] = waiting
-    const wakes = (oldest === undefined || wakesBy(oldest.since + maxWaitMillis)) &&
-      (oldest === undefined || (wakesBy(this.#cooledUntil) && wakesBy(this.#retryAt))) &&
+    const wakes = waiting.every(({ since }) => wakesBy(since + maxWaitMillis)) &&
+      (waiting.length === 0 || (wakesBy(this.#cooledUntil) && wakesBy(this.#retryAt))) &&
       (this.#watched.size <= counts.resting || counts.busy > 0 || wakesBy(this.#cooledUntil)) &&
       [...this.#connections.values()].every((c) => c.state !== "idle" || wakesBy(c.idleSince + idleTimeToLiveMillis)) &&
       [...this.#connections.values()].every((c) =>

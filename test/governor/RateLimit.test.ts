@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Exit, Fiber, Layer, Schema, Scope } from "effect"
+import { Clock, Duration, Effect, Exit, Fiber, Schema, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { type RateScope, RateWindow } from "../../src/domain/Limits.ts"
+import { RateLimited } from "../../src/domain/MailError.ts"
 import { type RateAsk, type RateCosts, RateLimit } from "../../src/governor/RateLimit.ts"
 import { RateStore } from "../../src/governor/RateStore.ts"
 
@@ -10,6 +11,15 @@ const window = (per: RateScope, limit: number, millis: number) =>
 
 const limits = (rates: ReadonlyArray<RateWindow>, onLimit: "wait" | "fail" = "wait", queue?: number) =>
   RateLimit.make({ account: "work", rates, onLimit, queue })
+
+/** Who waits does so for a second at most. */
+const patient = (...rates: ReadonlyArray<RateWindow>) =>
+  RateLimit.make({ account: "work", rates, onLimit: "wait", maxWaitMillis: 1000, holdMillis: 5000 })
+
+const limited = (scope: RateScope, retryAfterMillis: number) =>
+  new RateLimited({ scope, retryAfter: Duration.millis(retryAfterMillis) })
+
+type Store = RateStore["Service"]
 
 const ask = (agent = "a", costs: RateCosts = {}): RateAsk => ({ agent, costs })
 
@@ -271,8 +281,8 @@ describe("RateLimit", () => {
         const memory = RateStore.makeMemory()
         const slow = {
           ...memory,
-          take: (requests: Parameters<typeof memory.take>[0], now: number) =>
-            Effect.tap(memory.take(requests, now), () => Effect.sleep(50))
+          take: (...question: Parameters<typeof memory.take>) =>
+            Effect.tap(memory.take(...question), () => Effect.sleep(50))
         }
         const limit = yield* limits([window("account", 1, 1000)]).pipe(Effect.provideService(RateStore, slow))
         yield* Effect.forkChild(start(limit, [], "first", ask()))
@@ -479,20 +489,128 @@ describe("RateLimit", () => {
         assert.strictEqual((yield* Effect.flip(limit.admit(ask())))._tag, "AccountClosed")
       }))
 
-    it.effect("does not hang when the store dies", () =>
+    it.effect("waits for its bound and no longer, and is told when its windows have room", () =>
       Effect.gen(function*() {
-        const memory = RateStore.makeMemory()
-        let asked = 0
-        const broken = Layer.succeed(RateStore, {
-          ...memory,
-          take: (requests, now) => ++asked > 2 ? Effect.die("gone") : memory.take(requests, now)
-        })
-        const limit = yield* limits([window("account", 1, 1000)]).pipe(Effect.provide(broken))
+        const limit = yield* patient(window("account", 1, 700))
+        yield* start(limit, [], "first", ask("a"))
+        const second = yield* Effect.forkChild(start(limit, [], "second", ask("a")))
+        const third = yield* Effect.forkChild(Effect.flip(limit.admit(ask("a"))))
+        yield* TestClock.adjust(500)
+        // comes later, and before the third
+        const other = yield* Effect.forkChild(start(limit, [], "other", ask("b")))
+        yield* TestClock.adjust(499)
+        assert.isUndefined(third.pollUnsafe())
+        yield* TestClock.adjust(1)
+        assert.deepStrictEqual(yield* Fiber.join(third), limited("account", 400))
+        yield* Fiber.join(second)
+        yield* TestClock.adjust(400)
+        assert.strictEqual((yield* Fiber.join(other)).waited?.millis, 900)
+      }))
+
+    it.effect("fails at once where it is known that there is no room in time", () =>
+      Effect.gen(function*() {
+        const limit = yield* patient(window("account", 1, 1500), window("agent", 9, 1500))
+        yield* start(limit, [], "first", ask())
+        assert.deepStrictEqual(yield* Effect.flip(limit.admit(ask())), limited("account", 1500))
+        yield* TestClock.adjust(500)
+        assert.deepStrictEqual(yield* Effect.flip(limit.admit(ask())), limited("account", 1000))
+        yield* TestClock.adjust(1)
+        const fiber = yield* Effect.forkChild(start(limit, [], "second", ask()))
+        yield* TestClock.adjust(999)
+        assert.deepStrictEqual((yield* Fiber.join(fiber)).waited, { scope: "account", millis: 999 })
+      }))
+
+    it.effect("is told as soon as it is its turn, where there is no room in time", () =>
+      Effect.gen(function*() {
+        const limit = yield* patient(window("account", 1, 600), window("recipients", 2, 5000))
+        yield* start(limit, [], "first", ask("a", { recipients: 1 }))
+        const second = yield* Effect.forkChild(start(limit, [], "second", ask("a", { recipients: 1 })))
+        yield* TestClock.adjust(400)
+        const third = yield* Effect.forkChild(Effect.flip(limit.admit(ask("a", { recipients: 2 }))))
+        const fourth = yield* Effect.forkChild(limit.admit(ask("a")))
+        yield* TestClock.adjust(200)
+        yield* Fiber.join(second)
+        // the first two recipients are over at 5600
+        assert.deepStrictEqual(yield* Fiber.join(third), limited("recipients", 5000))
+        assert.strictEqual(yield* limit.waiting, 1)
+        yield* Fiber.interrupt(fourth)
+      }))
+  })
+
+  describe("a store of others", () => {
+    const others = (change: (memory: Store) => Partial<Store>) => {
+      const memory = RateStore.makeMemory()
+      return Effect.provideService(RateStore, { ...memory, ...change(memory) })
+    }
+
+    it.effect("that dies ends those who ask, and nobody who comes when it is back", () =>
+      Effect.gen(function*() {
+        let isGone = false
+        const limit = yield* limits([window("account", 1, 1000)]).pipe(others((memory) => ({
+          take: (...question) => isGone ? Effect.die("gone") : memory.take(...question)
+        })))
         yield* start(limit, [], "x", ask())
-        const fiber = yield* Effect.forkChild(limit.admit(ask()))
+        const fibers = yield* Effect.forEach([1, 2], () => Effect.forkChild(limit.admit(ask())))
+        yield* TestClock.adjust(1)
+        isGone = true
+        yield* TestClock.adjust(999)
+        for (const fiber of fibers) assert.isTrue(Exit.hasDies(yield* Fiber.await(fiber)))
+        assert.isTrue(Exit.hasDies(yield* Effect.exit(limit.admit(ask()))))
+        isGone = false
+        yield* limit.admit(ask())
+      }))
+
+    it.effect("that never answers is waited for no longer than for room", () =>
+      Effect.gen(function*() {
+        const limit = yield* patient(window("account", 1, 500)).pipe(others(() => ({
+          take: () => Effect.never,
+          usage: () => Effect.never
+        })))
+        const fiber = yield* Effect.forkChild(Effect.flip(limit.admit(ask())))
+        const stats = yield* Effect.forkChild(limit.usage)
+        yield* TestClock.adjust(999)
+        assert.isUndefined(fiber.pollUnsafe())
+        yield* TestClock.adjust(1)
+        assert.deepInclude(yield* Fiber.join(fiber), { _tag: "TimedOut", wait: "store", written: false })
+        assert.deepStrictEqual(yield* Fiber.join(stats), [{
+          per: "account",
+          key: "work",
+          used: 0,
+          limit: 1,
+          windowMillis: 500
+        }])
+      }))
+
+    it.effect("that does not answer can be left at once, and has back what it grants then", () =>
+      Effect.gen(function*() {
+        const limit = yield* patient(window("account", 1, 500)).pipe(others((memory) => ({
+          take: (...question) => Effect.delay(memory.take(...question), 300)
+        })))
+        const fiber = yield* Effect.forkChild(Effect.uninterruptible(limit.admit(ask())))
+        yield* TestClock.adjust(100)
+        yield* Fiber.interrupt(fiber)
+        yield* TestClock.adjust(199)
+        assert.deepStrictEqual((yield* limit.usage).map(({ used }) => used), [0])
+        yield* TestClock.adjust(1)
+        assert.deepStrictEqual((yield* limit.usage).map(({ used }) => used), [0])
+      }))
+
+    it.effect("that cannot be told that an operation begins fails nobody", () =>
+      Effect.gen(function*() {
+        const limit = yield* patient(window("account", 2, 500), window("bytes", 10, 500)).pipe(others((memory) => ({
+          take: (...question) =>
+            Effect.map(memory.take(...question), (answer) =>
+              answer.granted
+                ? { granted: true, grant: { start: () => Effect.never, refund: Effect.die("gone") } }
+                : answer),
+          charge: () => Effect.die("gone")
+        })))
+        const permit = yield* limit.admit(ask("a", { bytes: 0 }))
+        const started = yield* Effect.forkChild(permit.start)
         yield* TestClock.adjust(1000)
-        const exit = yield* Fiber.await(fiber)
-        assert.isTrue(Exit.hasDies(exit))
+        yield* Fiber.join(started)
+        yield* permit.charge(5)
+        yield* permit.refund
       }))
   })
 

@@ -12,10 +12,12 @@ const request = (key: string, limit: number, windowMillis = 1000, cost = 1): Rat
 
 type Store = RateStore["Service"]
 
+const hold = 60_000
+
 /** Takes and starts at once; answers whether it was granted. */
 const starts = (store: Store, requests: ReadonlyArray<RateRequest>, now: number) =>
   Effect.flatMap(
-    store.take(requests, now),
+    store.take(requests, now, hold),
     (answer) => answer.granted ? Effect.as(answer.grant.start(now), true) : Effect.succeed(false)
   )
 
@@ -26,7 +28,7 @@ describe("RateStore in memory", () => {
       const both = [request("x", 2, 1000), request("y", 1, 400), request("z", 9, 50)]
       yield* starts(store, both, 10)
       yield* starts(store, [request("x", 2, 1000)], 20)
-      assert.deepStrictEqual(yield* store.take(both, 30), {
+      assert.deepStrictEqual(yield* store.take(both, 30, hold), {
         granted: false,
         blocked: [{ key: "x", retryAtMillis: 1010 }, { key: "y", retryAtMillis: 410 }]
       })
@@ -36,27 +38,28 @@ describe("RateStore in memory", () => {
   it.effect("does not promise what is held before a window after now", () =>
     Effect.gen(function*() {
       const store = RateStore.makeMemory()
-      const first = yield* store.take([request("x", 1)], 0)
-      assert.deepStrictEqual(yield* store.take([request("x", 1)], 700), {
+      const first = yield* store.take([request("x", 1)], 0, hold)
+      assert.deepStrictEqual(yield* store.take([request("x", 1)], 700, hold), {
         granted: false,
         blocked: [{ key: "x", retryAtMillis: 1700 }]
       })
       if (first.granted) yield* first.grant.start(900)
-      assert.deepStrictEqual(yield* store.take([request("x", 1)], 901), {
+      assert.deepStrictEqual(yield* store.take([request("x", 1)], 901, hold), {
         granted: false,
         blocked: [{ key: "x", retryAtMillis: 1900 }]
       })
-      assert.isTrue((yield* store.take([request("x", 1)], 1900)).granted)
+      assert.isTrue((yield* store.take([request("x", 1)], 1900, hold)).granted)
     }))
 
   it.effect("dates a grant that its holder forgot", () =>
     Effect.gen(function*() {
-      const store = RateStore.makeMemory({ hold: 5000 })
-      yield* store.take([request("x", 1)], 0)
-      assert.isFalse((yield* store.take([request("x", 1)], 4999)).granted)
-      assert.isFalse((yield* store.take([request("x", 1)], 5000)).granted)
-      assert.isFalse((yield* store.take([request("x", 1)], 5999)).granted)
-      assert.isTrue((yield* store.take([request("x", 1)], 6000)).granted)
+      const store = RateStore.makeMemory()
+      const take = (now: number) => Effect.map(store.take([request("x", 1)], now, 5000), ({ granted }) => granted)
+      assert.isTrue(yield* take(0))
+      assert.isFalse(yield* take(4999))
+      assert.isFalse(yield* take(5000))
+      assert.isFalse(yield* take(5999))
+      assert.isTrue(yield* take(6000))
     }))
 
   it.effect.prop(
@@ -119,7 +122,7 @@ describe("RateStore in memory", () => {
       const store = RateStore.makeMemory({ maxKeys: 2 })
       yield* starts(store, [request("a", 1)], 0)
       yield* starts(store, [request("b", 1)], 100)
-      assert.deepStrictEqual(yield* store.take([request("c", 1)], 200), {
+      assert.deepStrictEqual(yield* store.take([request("c", 1)], 200, hold), {
         granted: false,
         blocked: [{ key: "c", retryAtMillis: 1000 }]
       })
@@ -132,7 +135,7 @@ describe("RateStore in memory", () => {
     Effect.gen(function*() {
       const store = RateStore.makeMemory()
       assert.isTrue(yield* starts(store, [request("x", 1)], 1_000_000))
-      assert.deepStrictEqual(yield* store.take([request("x", 1)], 500), {
+      assert.deepStrictEqual(yield* store.take([request("x", 1)], 500, hold), {
         granted: false,
         blocked: [{ key: "x", retryAtMillis: 1500 }]
       })

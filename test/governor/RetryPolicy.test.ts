@@ -30,6 +30,7 @@ const table: ReadonlyArray<readonly [string, Reasons.Reason, boolean, boolean, b
   ["no answer to a command", timedOut("command", true), true, false, true],
   ["a command that never left", timedOut("command", false), true, true, true],
   ["no answer to a message whose connection knows it was not taken", timedOut("answer", true), true, false, true],
+  ["a store of rate windows that says nothing", timedOut("store", false), false, false, false],
   ["a full wait in the queue", timedOut("queue", false), false, false, false],
   ["throttled", throttled(), true, true, true],
   [
