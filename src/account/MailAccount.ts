@@ -5,14 +5,13 @@
  */
 import { type Config, Context, Effect, Layer, Option, Stream } from "effect"
 import type { AccountConfig } from "../domain/AccountConfig.ts"
-import { Agent } from "../domain/Agent.ts"
 import type { Cursor } from "../domain/Cursor.ts"
 import type { Delivery } from "../domain/Delivery.ts"
 import type { Draft } from "../domain/Draft.ts"
 import type { Envelope } from "../domain/Envelope.ts"
 import type { Fetched, FetchItems } from "../domain/Fetch.ts"
 import type { Mailbox, MailboxStatus, Quota } from "../domain/Mailbox.ts"
-import { MailError, type Reason } from "../domain/MailError.ts"
+import type { MailError } from "../domain/MailError.ts"
 import type { Changes } from "../domain/MailEvent.ts"
 import type { Message, MessageOutline } from "../domain/Message.ts"
 import { type MessageRef, type Messages, MessageSet } from "../domain/MessageSet.ts"
@@ -41,6 +40,7 @@ import type { AppendOptions, OpenOptions } from "./OpenMailbox.ts"
 import * as Operations from "./Operations.ts"
 import * as Outbox from "./Outbox.ts"
 import type { SendAllOptions, SendingOptions, SendResult } from "./Outbox.ts"
+import * as PublicCalls from "./PublicCalls.ts"
 import * as Reading from "./Reading.ts"
 import type { BatchOptions, EnvelopeOptions, MessageOptions, ReadMessages } from "./Reading.ts"
 import * as Reconciliation from "./Reconciliation.ts"
@@ -225,47 +225,7 @@ const make = Effect.fnUntraced(function*(config: AccountConfig, options?: Accoun
   const copies = SentCopy.make(config, changing, sentMailbox, reconciliation)
   const outbox = Outbox.make(operations, sending, reconciliation, copies)
 
-  const toMailError = (operation: string, mailbox: string | undefined) => (reason: Reason) =>
-    new MailError({ account: config.name, operation, ...(mailbox === undefined ? {} : { mailbox }), reason })
-
-  const attributes = (mailbox: string | undefined) =>
-    Effect.map(Agent.current, (agent) => ({
-      "mail.account": config.name,
-      "mail.agent": agent,
-      ...(mailbox === undefined ? {} : { "mail.mailbox": mailbox })
-    }))
-
-  /** A public method: a span, and the account and operation around the reason. */
-  const operation = <Args extends ReadonlyArray<unknown>, A>(
-    name: `MailAccount.${string}`,
-    run: (...args: Args) => Effect.Effect<A, Reason>,
-    mailboxOf: (...args: Args) => string | undefined = () => undefined
-  ) =>
-    Effect.fn(name)(function*(...args: Args) {
-      const mailbox = mailboxOf(...args)
-      const short = name.slice("MailAccount.".length)
-      yield* Effect.annotateCurrentSpan(yield* attributes(mailbox))
-      return yield* run(...args).pipe(
-        Effect.mapError(toMailError(short, mailbox)),
-        Effect.provideService(CurrentOperation, short),
-        Effect.annotateLogs(logged(mailbox))
-      )
-    })
-
-  const streaming = <A>(name: `MailAccount.${string}`, stream: Stream.Stream<A, Reason>, mailbox: string | undefined) =>
-    Stream.unwrap(Effect.map(attributes(mailbox), (attributes) => {
-      const short = name.slice("MailAccount.".length)
-      return stream.pipe(
-        Stream.mapError(toMailError(short, mailbox)),
-        Stream.provideService(CurrentOperation, short),
-        Stream.withSpan(name, { attributes })
-      )
-    }))
-
-  const logged = (mailbox: string | undefined) => ({
-    account: config.name,
-    ...(mailbox === undefined ? {} : { mailbox })
-  })
+  const { operation, streaming, toMailError } = PublicCalls.make(config.name)
 
   const named = (mailbox: string) => mailbox
   const ofMessages = (messages: Messages) => mailboxOf(messages)

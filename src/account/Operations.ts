@@ -166,9 +166,9 @@ export const make = Effect.fnUntraced(function*(
   const listening = Listening.make()
 
   const connectImap = (endpoint: Endpoint) =>
-    Effect.map(
-      logins.connect((credentials) => imapDriver.connect({ endpoint, credentials, connectTimeoutMillis })),
-      (connection) => listening.attentive(bounded(connection, limits.commandTimeout))
+    logins.connect((credentials) => imapDriver.connect({ endpoint, credentials, connectTimeoutMillis })).pipe(
+      Effect.flatMap((connection) => bounded(connection, limits.commandTimeout)),
+      Effect.map(listening.attentive)
     )
   const connectSmtp = (endpoint: Endpoint) =>
     logins.connect((credentials) => smtpDriver.connect({ endpoint, credentials, connectTimeoutMillis }))

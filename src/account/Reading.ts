@@ -82,10 +82,13 @@ export const make = (operations: Operations, parser: MessageParser["Service"]) =
     options: BatchOptions | undefined,
     make: (ref: MessageRef, row: FetchedRow) => A
   ): Stream.Stream<A, Reason> =>
-    Stream.unwrap(Effect.map(resolve(messages), (sets) => {
-      const ofSet = (set: MessageSet) => Stream.map(batch(set, items, options), (row) => make(set.ref(row.uid), row))
+    Stream.unwrap(Effect.flatMap(resolve(messages), (sets) => {
+      const ofSet = (set: MessageSet) =>
+        Effect.map(batch(set, items, options), Stream.map((row) => make(set.ref(row.uid), row)))
       const [only, ...others] = sets
-      return only !== undefined && others.length === 0 ? ofSet(only) : Stream.flatMap(Stream.fromArray(sets), ofSet)
+      return only !== undefined && others.length === 0
+        ? ofSet(only)
+        : Effect.succeed(Stream.flatMap(Stream.fromArray(sets), (set) => Stream.unwrap(ofSet(set))))
     }))
 
   const fetch = <const Items extends FetchItems>(

@@ -136,20 +136,19 @@ export const make = (operations: Operations) => {
       )
     })
 
-  /** The rows of a set of messages, in order, those that are there. */
+  /** The rows of a set of messages, in order, those that are there. The first command for a small set is the effect itself. */
   const batch = (
     set: MessageSet,
     items: FetchItems,
     options: BatchOptions | undefined
-  ): Stream.Stream<FetchedRow, Reason> => {
+  ): Effect.Effect<Stream.Stream<FetchedRow, Reason>, Reason> => {
     const completed = ({ found, wanted }: Chunk) => complete(wanted, found, options?.missing)
+    if (set.size > ChunkPlan.firstCount) return Effect.succeed(Stream.flatMap(chunks(set, items, options), completed))
+    if (set.size === 0) return Effect.succeed(Stream.empty)
     // Most calls are for one message or few: one command, and no machinery for chunks.
-    if (set.size === 0) return Stream.empty
-    if (set.size > ChunkPlan.firstCount) return Stream.flatMap(chunks(set, items, options), completed)
     const { mailbox, uids, uidValidity } = set
-    return Stream.unwrap(
-      Effect.map(chunk({ mailbox, uidValidity, items, sourceLimit: ChunkPlan.firstPartial }, uids, options), completed)
-    )
+    const wanted = { mailbox, uidValidity, items, sourceLimit: ChunkPlan.firstPartial }
+    return Effect.map(chunk(wanted, uids, options), completed)
   }
 
   /** The row of one message; undefined if it is gone. */

@@ -100,6 +100,8 @@ export interface ImapConnection {
   readonly isUsable: () => boolean
   /** Completes when the socket has closed, with what is known of why. Only then its slot is free. */
   readonly closed: Effect.Effect<string>
+  /** Closes the socket at once. A command that runs fails with `ConnectionLost`. */
+  readonly abort: () => void
   /** The mailbox that is selected now, as the last SELECT described it. */
   readonly selected: () => SelectedMailbox | undefined
   /**

@@ -301,7 +301,7 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
     Effect.suspend(() => {
       const since = now()
       const attributes = { "mail.protocol": protocol, "mail.operation": operation }
-      const traced = Effect.withSpan(work, "mail.command", { attributes })
+      const traced = Effect.withSpan(work, "mail.command", { attributes, captureStackTrace: false })
       return Effect.map(Effect.exit(Effect.provideContext(traced, context)), (exit) => {
         telemetry.worked(protocol, agent, operation, now() - since)
         pace.worked(exit)

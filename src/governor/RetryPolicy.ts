@@ -115,6 +115,18 @@ const retrying = (policy: RetryPolicy, safety: Safety, onRetry?: (retry: Retry) 
   const schedule = onRetry === undefined ? guarded : guarded.pipe(
     Schedule.tap(({ attempt, duration, input }) => onRetry({ reason: input, attempt, delay: duration }))
   )
+  /** The policy begins with the first failure: what succeeds at once, as most do, costs nothing more. */
+  const repeated = <A, E extends Reason, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.catch(self, (reason) => {
+      if (!repeatable(reason, safety)) return Effect.fail(reason)
+      let isFirst = true
+      const attempt = Effect.suspend(() => {
+        if (!isFirst) return self
+        isFirst = false
+        return Effect.fail(reason)
+      })
+      return Effect.retry(attempt, schedule)
+    })
   return <A, E extends Reason, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     safety === "change"
       ? Effect.suspend(() => {
@@ -125,11 +137,11 @@ const retrying = (policy: RetryPolicy, safety: Safety, onRetry?: (retry: Retry) 
               if (mayHaveBeenDone(reason)) doubt = reason
             })
           ),
-          Effect.retry(schedule),
+          repeated,
           Effect.mapError((reason) => mayHaveBeenDone(reason) ? reason : doubt ?? reason)
         )
       })
-      : Effect.retry(self, schedule)
+      : repeated(self)
 }
 
 /** The command may have reached the server, and its answer did not reach us. */

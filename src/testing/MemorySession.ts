@@ -272,6 +272,7 @@ export const openSession = (server: SessionOptions, wire: MemoryWire, user: Stor
     enabled: new Set(["CONDSTORE", "QRESYNC"].filter((name) => capabilities.has(name))),
     isUsable: () => wire.isOpen,
     closed: wire.closed,
+    abort: () => wire.close("closed by the client"),
     selected: () => selection?.view,
     heard: () => heard,
     list: ({ status }) =>

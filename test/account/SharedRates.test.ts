@@ -86,7 +86,7 @@ describe("accounts that share a store of rate windows", () => {
           n),
         (n) => begin((n % 2 === 0 ? one : two).status("INBOX"))
       )
-      yield* pass(25_000, 5)
+      yield* pass(25_000, 50)
       for (const fiber of all) yield* Fiber.join(fiber)
       const times = timesOf(server, "STATUS")
       assert.strictEqual(times.length, 10)

@@ -133,6 +133,7 @@ export const makeConnection = (link: Link): ImapConnection => {
     enabled: upperCase(client.enabled),
     isUsable: () => link.isUsable(),
     closed: link.closed,
+    abort: () => link.abort(),
     selected,
     heard: () => heard,
     list,

@@ -47,6 +47,8 @@ export class Link {
   #isBusy = false
   /** A command left running on purpose; the next one waits for it. */
   #pending: Promise<unknown> | undefined
+  /** Fails the command that runs. */
+  #abandon: (() => void) | undefined
 
   constructor(client: ImapFlow, wire: Wire, witness: Witness, clean: (text: string) => string) {
     this.client = client
@@ -104,6 +106,12 @@ export class Link {
     return Effect.asVoid(Effect.timeoutOption(Deferred.await(this.#wire.closed), closeBound))
   })
 
+  /** Closes at once; a command that runs fails, whatever the client makes of it. */
+  abort(): void {
+    this.#break()
+    this.#abandon?.()
+  }
+
   /** Runs one method of the client to its typed outcome. Interrupting it closes the connection. */
   command<A>(
     run: (client: ImapFlow) => Promise<A>,
@@ -116,14 +124,17 @@ export class Link {
       this.#isBusy = true
       const settle = (effect: Effect.Effect<Exclude<A, false | undefined>, Reason>) => {
         this.#isBusy = false
+        this.#abandon = undefined
         this.#witness.onThrottle = undefined
         resume(effect)
       }
+      const before = this.client.stats().sent + (this.client.idling ? doneOctets : 0)
+      const isWritten = () => this.client.stats().sent > before
+      this.#abandon = () => settle(Effect.fail(new ConnectionLost({ detail: this.#why(), written: isWritten() })))
       const start = () => {
         this.#witness.begin()
-        const before = this.client.stats().sent + (this.client.idling ? doneOctets : 0)
         const fail = (error: ImapFlowError | undefined) =>
-          settle(Effect.fail(this.#reason(error, this.client.stats().sent > before, options)))
+          settle(Effect.fail(this.#reason(error, isWritten(), options)))
         this.#witness.onThrottle = (error) => {
           settle(Effect.fail(this.#refused(error, options)))
           this.#break()

@@ -1,0 +1,83 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Exit, Fiber, Redacted } from "effect"
+import { TestClock } from "effect/testing"
+import { Endpoint } from "../../src/domain/AccountConfig.ts"
+import { Password } from "../../src/domain/Credentials.ts"
+import { bounded } from "../../src/governor/CommandTimeout.ts"
+import { type FaultAction, MemoryMail } from "../../src/testing/index.ts"
+
+const seconds = (count: number) => Duration.seconds(count)
+const delay = (count: number): FaultAction => ({ _tag: "Delay", duration: seconds(count) })
+const stall: FaultAction = { _tag: "Stall" }
+
+/** A connection that gives a command ten seconds, at a server that does this to one command after the other. */
+const connect = (at: string, ...actions: ReadonlyArray<FaultAction>) =>
+  Effect.gen(function*() {
+    const server = MemoryMail.make({ users: [{ name: "ann", password: "secret" }] })
+    const plain = yield* server.imap.connect({
+      endpoint: new Endpoint({ host: "mail.test" }),
+      credentials: new Password({ user: "ann", password: Redacted.make("secret") }),
+      connectTimeoutMillis: 30_000
+    })
+    server.faults.add(...actions.map((action) => ({ protocol: "imap" as const, at, action })))
+    return { plain, connection: yield* bounded(plain, seconds(10)) }
+  })
+
+const running = <A, E>(effect: Effect.Effect<A, E>) => Effect.forkChild(effect, { startImmediately: true })
+
+describe("the bound on a command", () => {
+  it.effect("ends one that is not answered in time, and the connection with it", () =>
+    Effect.gen(function*() {
+      const { connection, plain } = yield* connect("NOOP", stall)
+      const command = yield* running(Effect.flip(connection.noop))
+      yield* TestClock.adjust(seconds(10).pipe(Duration.subtract(Duration.millis(1))))
+      assert.isUndefined(command.pollUnsafe())
+      assert.isTrue(plain.isUsable())
+      yield* TestClock.adjust(Duration.millis(1))
+      const reason = yield* Fiber.join(command)
+      assert.deepInclude(reason, { _tag: "TimedOut", wait: "command", written: true })
+      assert.isFalse(plain.isUsable())
+      yield* plain.closed
+    }))
+
+  it.effect("counts from the beginning of each, whatever went before", () =>
+    Effect.gen(function*() {
+      const { connection, plain } = yield* connect("NOOP", delay(9), delay(9.5), stall)
+      const commands = yield* running(Effect.exit(Effect.andThen(
+        Effect.andThen(connection.noop, connection.noop),
+        Effect.andThen(Effect.sleep(seconds(3)), connection.noop)
+      )))
+      yield* TestClock.adjust(seconds(9 + 9.5 + 3 + 9.9))
+      assert.isUndefined(commands.pollUnsafe())
+      assert.isTrue(plain.isUsable())
+      yield* TestClock.adjust(seconds(0.1))
+      assert.isTrue(Exit.isFailure(yield* Fiber.join(commands)))
+    }))
+
+  it.effect("gives a long message the time its octets take, and the command after it no more than any", () =>
+    Effect.gen(function*() {
+      const { connection, plain } = yield* connect("APPEND", delay(500))
+      const source = new Uint8Array(64 * 1024 * 600)
+      const filed = yield* running(connection.append("INBOX", source, { flags: [] }))
+      yield* TestClock.adjust(seconds(500))
+      yield* Fiber.join(filed)
+      const listed = yield* connect("NOOP", stall)
+      const appended = yield* running(listed.connection.append("INBOX", source, { flags: [] }))
+      yield* Fiber.join(appended)
+      const command = yield* running(Effect.flip(listed.connection.noop))
+      yield* TestClock.adjust(seconds(10))
+      assert.strictEqual((yield* Fiber.join(command))._tag, "TimedOut")
+      assert.isTrue(plain.isUsable())
+    }))
+
+  it.effect("lets IDLE last", () =>
+    Effect.gen(function*() {
+      const { connection, plain } = yield* connect("IDLE")
+      yield* connection.select("INBOX", { readOnly: true })
+      const idle = yield* running(connection.idle)
+      yield* TestClock.adjust("20 minutes")
+      assert.isUndefined(idle.pollUnsafe())
+      assert.isTrue(plain.isUsable())
+      yield* Fiber.interrupt(idle)
+    }))
+})
