@@ -7,5 +7,6 @@ export const suites: Readonly<Record<string, () => Promise<Suite>>> = {
   "fetch-many": () => import("./fetch-many.bench.ts").then(({ suite }) => suite),
   sends: () => import("./sends.bench.ts").then(({ suite }) => suite),
   memory: () => import("./memory.bench.ts").then(({ suite }) => suite),
+  limiter: () => import("./limiter.bench.ts").then(({ suite }) => suite),
   start: () => import("./start.bench.ts").then(({ suite }) => suite)
 }
