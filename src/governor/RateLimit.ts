@@ -9,40 +9,33 @@
  */
 import { Clock, Deferred, Duration, Effect, Exit, Latch, Option, type Scope } from "effect"
 import type { RateScope, RateWindow } from "../domain/Limits.ts"
-import { AccountClosed, type InvalidInput, QueueFull, type RateLimited, type TimedOut } from "../domain/MailError.ts"
+import { AccountClosed, InvalidInput, QueueFull, type RateLimited, type TimedOut } from "../domain/MailError.ts"
+import * as Alarm from "./Alarm.ts"
 import { asked, type AskedStore } from "./AskedStore.ts"
-import { type RateBlock, type RateGrant, RateStore } from "./RateStore.ts"
-import { lastOf, notBefore, rateLimited, type Request, request, scopeOf, tooMuch, windowsOf } from "./RateWindows.ts"
+import { type Bank, Permit } from "./Permit.ts"
+import { type RateBlock, RateStore } from "./RateStore.ts"
+import {
+  type Kind,
+  kindsOf,
+  lastOf,
+  notBefore,
+  type RateCosts,
+  rateLimited,
+  type Request,
+  request,
+  requestsOf,
+  scopeOf,
+  windowsOf
+} from "./RateWindows.ts"
 import { type Turn, Turns } from "./Turns.ts"
 
-/** What an operation costs beside its one start for the account and its agent. A scope left out does not apply. */
-export interface RateCosts {
-  /** Messages sent. */
-  readonly send?: number | undefined
-  readonly recipients?: number | undefined
-  /**
-   * Octets known beforehand; 0 where they are counted afterwards with `Permit.charge`. More than a whole window is
-   * admitted when that window is empty.
-   */
-  readonly bytes?: number | undefined
-}
+export type { Permit } from "./Permit.ts"
+export type { RateCosts } from "./RateWindows.ts"
 
 /** One operation that wants to begin. */
 export interface RateAsk {
   readonly agent: string
   readonly costs: RateCosts
-}
-
-/** An admitted operation. Ends with `start` or `refund`; until then its room counts as used. */
-export interface Permit {
-  /** The operation begins now: its windows count from here. */
-  readonly start: Effect.Effect<void>
-  /** The operation will not begin: all its room is free again. Does nothing after `start`. */
-  readonly refund: Effect.Effect<void>
-  /** Counts octets that were not known at admission. They may go over the limit, and delay those who come next. */
-  readonly charge: (octets: number) => Effect.Effect<void>
-  /** How long it waited, and at which window last. */
-  readonly waited: { readonly scope: RateScope; readonly millis: number } | undefined
 }
 
 /** One window as it stands. `key` is the name of the account, or of the agent. */
@@ -96,13 +89,7 @@ export interface RateLimitOptions {
 const make = (options: RateLimitOptions): Effect.Effect<RateLimit, never, Scope.Scope> =>
   options.rates.length === 0 ? Effect.succeed(unlimited) : makeLimited(options)
 
-const freePermit: Permit = {
-  start: Effect.void,
-  refund: Effect.void,
-  charge: () => Effect.void,
-  waited: undefined
-}
-const freeAdmission = Effect.succeed(freePermit)
+const freeAdmission = Effect.succeed(Permit.free)
 
 /** Without windows, admission is a value. */
 const unlimited: RateLimit = {
@@ -127,6 +114,8 @@ interface Waiter {
 interface Round {
   /** Windows at which somebody further ahead is stopped, and until when. */
   readonly closed: Map<string, number>
+  /** Agents whose own window is closed. */
+  readonly stopped: Set<string>
   /** Room in the windows of agents that is kept for calls that were overtaken. */
   readonly claims: Map<string, number>
   next: number
@@ -140,50 +129,46 @@ const makeLimited = Effect.fnUntraced(function*(options: RateLimitOptions) {
     onSome: (store) => asked(store, maxWaitMillis)
   })
   const windows = windowsOf(options.account, options.rates)
-  const accountKeys = windows.filter(({ per }) => per === "account").map(({ prefix }) => prefix)
-  const agentWindows = windows.filter(({ per }) => per === "agent")
+  const kindOf = kindsOf(windows)
   const octetWindows = windows.filter(({ per }) => per === "bytes")
 
-  const waiting = new Turns<Waiter>()
+  const waiting = new Turns<Waiter, Kind>()
   const wake = Latch.makeUnsafe(false)
+  const setAlarm = yield* Alarm.make(wake.open)
   /** Counts events that can let a caller pass earlier than it was told. */
   let changes = 0
   /** The windows that stopped somebody in the last round, and until when. */
   let closedWindows: ReadonlyMap<string, number> = new Map()
   let closed: Exit.Exit<never, AccountClosed> | undefined
 
-  const permit = (grant: RateGrant, waited: Permit["waited"]): Permit => ({
-    start: Effect.flatMap(Clock.currentTimeMillis, (now) => grant.start(now)),
-    refund: Effect.flatMap(grant.refund, () =>
-      Effect.sync(() => {
-        changes++
-        if (waiting.size > 0) wake.openUnsafe()
-      })),
-    charge: (octets) =>
-      octetWindows.length === 0 || octets <= 0 ?
-        Effect.void :
-        Effect.flatMap(Clock.currentTimeMillis, (now) =>
-          store.charge(octetWindows.map((window) => request(window, window.prefix, octets)), now)),
-    waited
-  })
+  const bank: Bank = {
+    refunded: () => {
+      changes++
+      if (waiting.size > 0) wake.openUnsafe()
+    },
+    charge: (octets, now) =>
+      octetWindows.length === 0
+        ? Effect.void
+        : store.charge(octetWindows.map((window) => request(window, window.prefix, octets)), now)
+  }
 
   const isInVain = (blocked: ReadonlyArray<RateBlock>, since: number) =>
     (lastOf(blocked)?.retryAtMillis ?? Infinity) >= since + longestWait
 
   /** Answers one who waits, and takes it out of the line. */
-  const refuse = (turn: Turn<Waiter>, exit: Exit.Exit<never, Refusal>) => {
+  const refuse = (turn: Turn<Waiter, Kind>, exit: Exit.Exit<never, Refusal>) => {
     leave(turn)
     Deferred.doneUnsafe(turn.value.reply, exit)
   }
 
-  const leave = (turn: Turn<Waiter>) => {
+  const leave = (turn: Turn<Waiter, Kind>) => {
     // Those behind it may have been stopped by its place in the order alone.
     if (waiting.remove(turn) && turn.value.overtaken) changes++
     wake.openUnsafe()
   }
 
   /** Asks for one who waits. Where it is not admitted, the windows that stop it are closed to those behind it. */
-  const attempt = Effect.fnUntraced(function*(turn: Turn<Waiter>, round: Round) {
+  const attempt = Effect.fnUntraced(function*(turn: Turn<Waiter, Kind>, round: Round) {
     const waiter = turn.value
     const now = yield* Clock.currentTimeMillis
     if (waiter.seen !== changes || waiter.blocked.every(({ retryAtMillis }) => retryAtMillis <= now)) {
@@ -195,7 +180,7 @@ const makeLimited = Effect.fnUntraced(function*(options: RateLimitOptions) {
       const answer = asked.value
       if (answer.granted) {
         const millis = now - waiter.since
-        waiter.granted = permit(answer.grant, { scope: scopeOf(waiter.requests, waiter.blocked), millis })
+        waiter.granted = new Permit(bank, answer.grant, { scope: scopeOf(waiter.requests, waiter.blocked), millis })
         if (!waiting.serve(turn)) {
           // Interrupted while the store was asked.
           yield* waiter.granted.refund
@@ -226,16 +211,16 @@ const makeLimited = Effect.fnUntraced(function*(options: RateLimitOptions) {
 
   /** Goes once through those who wait, in order. Answers with the time of the next chance. */
   const goRound = Effect.fnUntraced(function*() {
-    const round: Round = { closed: new Map(), claims: new Map(), next: Infinity }
+    const round: Round = { closed: new Map(), stopped: new Set(), claims: new Map(), next: Infinity }
     closedWindows = round.closed
-    const done = new Set<string>()
-    for (const turn of waiting.inOrder()) {
-      const { agent, value } = turn
-      if (done.has(agent) || value.requests.some(({ key }) => round.closed.has(key))) continue
+    const passed = {
+      kind: ({ shared }: Kind) => shared.some((key) => round.closed.has(key)),
+      agent: (agent: string) => round.stopped.has(agent)
+    }
+    for (const turn of waiting.walk(passed)) {
       yield* attempt(turn, round)
-      if (accountKeys.some((key) => round.closed.has(key))) break
-      if (agentWindows.some(({ prefix }) => round.closed.has(prefix + agent))) {
-        if (done.add(agent).size === waiting.agents) break
+      if (turn.value.requests.some(({ key, per }) => per === "agent" && round.closed.has(key))) {
+        round.stopped.add(turn.agent)
       }
     }
     return round.next
@@ -247,15 +232,8 @@ const makeLimited = Effect.fnUntraced(function*(options: RateLimitOptions) {
       yield* Effect.yieldNow
       wake.closeUnsafe()
       const next = yield* goRound()
-      if (next === Infinity) {
-        yield* wake.await
-      } else {
-        const now = yield* Clock.currentTimeMillis
-        yield* Effect.raceFirst(
-          Effect.sleep(Duration.millis(Math.min(longestSleep, Math.max(1, next - now)))),
-          wake.await
-        )
-      }
+      if (next !== Infinity) yield* setAlarm(Math.min(next, (yield* Clock.currentTimeMillis) + longestSleepMillis))
+      yield* wake.await
     }
   })
 
@@ -273,7 +251,13 @@ const makeLimited = Effect.fnUntraced(function*(options: RateLimitOptions) {
     yield* Effect.forkScoped(serve)
   }
 
-  const wait = (agent: string, requests: ReadonlyArray<Request>, since: number, blocked: ReadonlyArray<RateBlock>) =>
+  const wait = (
+    agent: string,
+    kind: Kind,
+    requests: ReadonlyArray<Request>,
+    since: number,
+    blocked: ReadonlyArray<RateBlock>
+  ) =>
     Effect.suspend((): Effect.Effect<Permit, Refusal> => {
       if (closed !== undefined) return closed
       if (options.queue !== undefined && waiting.size >= options.queue) {
@@ -289,8 +273,8 @@ const makeLimited = Effect.fnUntraced(function*(options: RateLimitOptions) {
         seen: blocked.length === 0 ? -1 : changes,
         overtaken: false
       }
-      const turn = waiting.add(agent, waiter)
-      wake.openUnsafe()
+      const turn = waiting.add(agent, kind, waiter)
+      if (waiting.isFirst(turn)) wake.openUnsafe()
       const reply = Deferred.await(waiter.reply)
       const answer = longestWait === Infinity
         ? reply
@@ -302,7 +286,7 @@ const makeLimited = Effect.fnUntraced(function*(options: RateLimitOptions) {
         }))
     })
 
-  const overdue = (turn: Turn<Waiter>): Effect.Effect<Permit, RateLimited> =>
+  const overdue = (turn: Turn<Waiter, Kind>): Effect.Effect<Permit, RateLimited> =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
       const { blocked, granted, requests } = turn.value
       if (granted !== undefined) return Effect.succeed(granted)
@@ -312,15 +296,15 @@ const makeLimited = Effect.fnUntraced(function*(options: RateLimitOptions) {
       return Effect.fail(rateLimited(requests, notBefore([...blocked, ...closing], now + 1), now))
     })
 
-  const take = (agent: string, requests: ReadonlyArray<Request>) =>
+  const take = (agent: string, kind: Kind, requests: ReadonlyArray<Request>) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      if (waiting.size > 0) return wait(agent, requests, now, [])
+      if (waiting.size > 0) return wait(agent, kind, requests, now, [])
       return Effect.flatMap(
         store.take(requests, now, holdMillis),
         (answer): Effect.Effect<Permit, Refusal> => {
-          if (answer.granted) return Effect.succeed(permit(answer.grant, undefined))
+          if (answer.granted) return Effect.succeed(new Permit(bank, answer.grant, undefined))
           if (isInVain(answer.blocked, now)) return Effect.fail(rateLimited(requests, answer.blocked, now))
-          return wait(agent, requests, now, answer.blocked)
+          return wait(agent, kind, requests, now, answer.blocked)
         }
       )
     })
@@ -328,15 +312,10 @@ const makeLimited = Effect.fnUntraced(function*(options: RateLimitOptions) {
   const admit: RateLimit["admit"] = ({ agent, costs }) =>
     Effect.suspend((): ReturnType<RateLimit["admit"]> => {
       if (closed !== undefined) return closed
-      const requests: Array<Request> = []
-      for (const window of windows) {
-        const { limit, per, prefix } = window
-        const cost = per === "account" || per === "agent" ? 1 : costs[per]
-        if (cost === undefined) continue
-        if (cost > limit && per !== "bytes") return Effect.fail(tooMuch(window, cost))
-        requests.push(request(window, per === "agent" ? prefix + agent : prefix, cost))
-      }
-      return requests.length === 0 ? freeAdmission : Effect.uninterruptible(take(agent, requests))
+      const kind = kindOf(costs)
+      const requests = requestsOf(kind, agent, costs)
+      if (requests instanceof InvalidInput) return Effect.fail(requests)
+      return requests.length === 0 ? freeAdmission : Effect.uninterruptible(take(agent, kind, requests))
     })
 
   const usage = Effect.gen(function*() {
@@ -355,7 +334,7 @@ const makeLimited = Effect.fnUntraced(function*(options: RateLimitOptions) {
 })
 
 /** Timers of the platform hold 31 bits of milliseconds; a longer wait is slept in parts. */
-const longestSleep = Duration.toMillis(Duration.days(1))
+const longestSleepMillis = Duration.toMillis(Duration.days(1))
 
 /** It was stopped elsewhere before, and now by the window of its own agent: others of that agent went past it. */
 const isOvertaken = ({ blocked, requests }: Waiter, now: ReadonlyArray<RateBlock>): boolean =>

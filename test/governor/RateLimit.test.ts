@@ -265,6 +265,26 @@ describe("RateLimit", () => {
         assert.isTrue(Exit.isFailure(yield* Effect.exit(limit.admit(ask()))))
       }))
 
+    it.effect("of an operation that has started has nobody who waits asked again", () =>
+      Effect.gen(function*() {
+        const memory = RateStore.makeMemory()
+        let asked = 0
+        const counting = {
+          ...memory,
+          take: (...question: Parameters<typeof memory.take>) =>
+            Effect.tap(memory.take(...question), () => Effect.sync(() => asked++))
+        }
+        const limit = yield* limits([window("account", 1, 1000)]).pipe(Effect.provideService(RateStore, counting))
+        const permit = yield* limit.admit(ask())
+        yield* permit.start
+        yield* Effect.forkChild(limit.admit(ask()))
+        yield* TestClock.adjust(10)
+        const before = asked
+        yield* permit.refund
+        yield* TestClock.adjust(10)
+        assert.strictEqual(asked, before)
+      }))
+
     it.effect("gives back once however often it is asked", () =>
       Effect.gen(function*() {
         const limit = yield* limits([window("account", 2, 1000)], "fail")
@@ -294,6 +314,25 @@ describe("RateLimit", () => {
         yield* TestClock.adjust(100)
         assert.deepStrictEqual((yield* limit.usage).map(({ used }) => used), [0])
         assert.strictEqual(yield* limit.waiting, 0)
+      }))
+
+    it.effect("of half of a thousand who wait leaves all the room to the other half, in their order", () =>
+      Effect.gen(function*() {
+        const limit = yield* limits([window("account", 50, 1000), window("recipients", 80, 1000)])
+        const starts: Array<Start> = []
+        const fibers = yield* Effect.forEach(
+          Array.from({ length: 1000 }, (_, n) => n),
+          (n) => Effect.forkChild(start(limit, starts, `${n}`, ask(`${n % 10}`, { recipients: 1 })))
+        )
+        yield* TestClock.adjust(0)
+        assert.strictEqual(yield* limit.waiting, 950)
+        yield* Fiber.interruptAll(fibers.filter((_, n) => n % 20 >= 10))
+        assert.strictEqual(yield* limit.waiting, 470)
+        yield* TestClock.adjust(12_000)
+        const order = starts.slice(50).map(({ name }) => Number(name))
+        assert.deepStrictEqual(order, order.toSorted((a, b) => a - b))
+        assert.deepStrictEqual(times(starts), Array.from({ length: 520 }, (_, n) => Math.floor(n / 50) * 1000))
+        assert.isTrue((yield* limit.usage).every(({ used }) => used === 0))
       }))
 
     it.effect("loses nothing at whatever moment it comes", () =>
