@@ -2,7 +2,7 @@
  * What the servers hold: mailboxes as recipes, so that a server in another process can make the same messages, and the
  * digest that everybody who reads them must arrive at.
  */
-import { SampleMail } from "effect-mail/testing"
+import { SampleMail, type SampleMessage } from "effect-mail/testing"
 import { crc32 } from "node:zlib"
 import type { Digest } from "./Harness.ts"
 
@@ -11,8 +11,11 @@ export interface MailboxRecipe {
   readonly count: number
   /** Octets of each message. */
   readonly octets: number
-  /** Plain text of exactly that size, or messages of every well-formed kind with about that much text. */
-  readonly kind: "plain" | "mixed"
+  /**
+   * Plain text of exactly that size; or messages of every well-formed kind with about that much text; or of those kinds
+   * that all parsers read alike.
+   */
+  readonly kind: "plain" | "mixed" | "alike"
 }
 
 /** Kinds a mail client sees every day: no broken ones, whose reading is a matter of taste. */
@@ -20,11 +23,23 @@ const everyday = new Set(
   SampleMail.make({ seed: 1, count: SampleMail.kinds.length }).filter((m) => !m.broken).map((m) => m.kind)
 )
 
-export function* messagesOf({ count, kind, octets }: MailboxRecipe): Generator<Uint8Array> {
-  if (kind === "plain") {
-    for (let index = 0; index < count; index++) yield SampleMail.plain({ index, octets })
+/** Parsers disagree on UTF-16 without a mark, quotes in flowed text, line ends in attached text, and two texts in one message. */
+const disputed = new Set<SampleMessage["kind"]>(["utf-16", "flowed", "forwarded", "calendar", "nested"])
+
+/** Messages with what a reader should find in them. */
+export const samplesOf = ({ count, kind, octets }: MailboxRecipe): ReadonlyArray<SampleMessage> =>
+  SampleMail.make({
+    seed: 7,
+    count,
+    size: octets,
+    kinds: [...everyday].filter((name) => kind !== "alike" || !disputed.has(name))
+  })
+
+export function* messagesOf(recipe: MailboxRecipe): Generator<Uint8Array> {
+  if (recipe.kind === "plain") {
+    for (let index = 0; index < recipe.count; index++) yield SampleMail.plain({ index, octets: recipe.octets })
   } else {
-    for (const { source } of SampleMail.make({ seed: 7, count, size: octets, kinds: [...everyday] })) yield source
+    for (const { source } of samplesOf(recipe)) yield source
   }
 }
 
@@ -42,6 +57,42 @@ export class Tally {
 
   get digest(): Digest {
     return { count: this.count, octets: this.octets, checksum: this.checksum }
+  }
+}
+
+/** What a parser found in a message; of attachments, their octets. */
+export interface Reading {
+  readonly subject: string | undefined
+  readonly text: string | undefined
+  readonly html: string | undefined
+  readonly attachments: ReadonlyArray<number>
+}
+
+/**
+ * Sums up what was read: messages, octets of their attachments and, where it is thorough, a checksum over subjects and
+ * texts. Blanks are left out of that: parsers differ in line ends, and in how a text ends.
+ */
+export class ReadingTally {
+  readonly isThorough: boolean
+  count = 0
+  octets = 0
+  checksum = 0
+
+  constructor(isThorough: boolean) {
+    this.isThorough = isThorough
+  }
+
+  add({ attachments, html = "", subject = "", text = "" }: Reading): void {
+    this.count++
+    for (const octets of attachments) this.octets += octets
+    if (!this.isThorough) return
+    for (const read of [subject, text, html]) {
+      this.checksum = (this.checksum + crc32(read.replace(/[ \t\r\n]+/g, ""))) >>> 0
+    }
+  }
+
+  get digest(): Digest {
+    return { count: this.count, octets: this.octets, ...(this.isThorough ? { checksum: this.checksum } : {}) }
   }
 }
 
