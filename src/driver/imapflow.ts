@@ -23,14 +23,14 @@ const connect = Effect.fnUntraced(
   function*(options: ImapConnectOptions): Effect.fn.Return<ImapConnection, Reason, Scope.Scope> {
     const refused = badCredentials(options.credentials)
     if (refused !== undefined) return yield* refused
-    const { ImapFlow: Client } = yield* imapflow
+    const { ImapFlow: Client, ...decoders } = yield* imapflow
     const link = yield* Effect.acquireRelease(
       Effect.sync(() => makeLink(options, Client)),
       (link, exit) => link.end(exit)
     )
     const { endpoint } = options
     yield* link.connect(options, { host: endpoint.host, port: portOf("imap", endpoint) })
-    return makeConnection(link)
+    return makeConnection(link, decoders)
   }
 )
 

@@ -45,6 +45,16 @@ describe("a fetch of plain items", () => {
       assert.deepStrictEqual(yield* connection.fetch("2", {}), [{ uid: 2 }])
     }))
 
+  it.live("decodes ENVELOPE and BODYSTRUCTURE", () =>
+    Effect.gen(function*() {
+      const { connection } = yield* opened
+      const [row] = yield* connection.fetch("2", { envelope: true, structure: true, flags: true })
+      assert.strictEqual(row?.envelope?.subject, "Message 1")
+      assert.deepStrictEqual(row?.envelope?.from.map(String), ["Sender 1 <sender1@example.com>"])
+      assert.deepStrictEqual([row?.structure?.part, row?.structure?.type], ["1", "text/plain"])
+      assert.deepStrictEqual(row?.flags, [])
+    }))
+
   it.live("takes a span of each source, empty past its end", () =>
     Effect.gen(function*() {
       const { connection } = yield* opened

@@ -19,3 +19,4 @@ export type {
   SearchObject,
   StatusObject
 } from "imapflow"
+export { parseBodystructure, parseEnvelope } from "imapflow/lib/tools"

@@ -9,7 +9,7 @@ import { badMailboxName } from "../../domain/MailboxName.ts"
 import { InvalidInput, type Reason, Unsupported } from "../../domain/MailError.ts"
 import type { CopyResult, FetchOptions, ImapConnection, SelectedMailbox, SelectOptions } from "../ImapDriver.ts"
 import type { CopyResponseObject, ListResponse, MailboxObject, QuotaResponse, StatusObject } from "./client.ts"
-import { collectRows } from "./fetch.ts"
+import { collectRows, type Decoders } from "./fetch.ts"
 import { makeIdle } from "./idle.ts"
 import { badItems, badRange, canonical, isSection, readOnly, storable, uidRange } from "./input.ts"
 import { type Link, notSelected } from "./link.ts"
@@ -17,7 +17,7 @@ import { hearResync } from "./resync.ts"
 import { owned } from "./rows.ts"
 import { compileSearch } from "./search.ts"
 
-export const makeConnection = (link: Link): ImapConnection => {
+export const makeConnection = (link: Link, decoders: Decoders): ImapConnection => {
   const { client } = link
   // Names are used as the server lists them; imapflow would put the personal namespace in front of all others.
   client.namespace = { prefix: "", delimiter: client.namespace?.delimiter }
@@ -117,7 +117,7 @@ export const makeConnection = (link: Link): ImapConnection => {
 
   const collect = (range: string, items: FetchItems, options: FetchOptions | undefined) =>
     link.command(async (client) => {
-      const collected = await collectRows(client, range, items, options)
+      const collected = await collectRows(client, decoders, range, items, options)
       heard += collected.strays
       return collected.rows()
     })

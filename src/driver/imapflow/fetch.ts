@@ -1,17 +1,24 @@
 /**
- * One FETCH, from its items to its rows. Plain data items (source, flags, size, date) are taken as they were parsed:
- * imapflow's own `fetch` hashes an identifier for each row, writes each key out again to recognise it, asks for MODSEQ,
- * and passes each row through a generator, more than half of what a row costs. What needs decoding (ENVELOPE,
- * BODYSTRUCTURE, parts) stays with it.
+ * One FETCH, from its items to its rows. The data items of every day (source, flags, size, date, ENVELOPE, BODYSTRUCTURE)
+ * are taken as they were parsed: imapflow's own `fetch` hashes an identifier for each row, writes each key out again to
+ * recognise it, asks for MODSEQ, and passes each row through a generator, more than half of what a plain row costs. What
+ * is rare (parts, headers, extensions) stays with it.
  */
 import type { FetchItems } from "../../domain/Fetch.ts"
 import type { FetchOptions } from "../ImapDriver.ts"
-import type { FetchMessageObject, ImapFlow } from "./client.ts"
+import type { FetchMessageObject, ImapFlow, parseBodystructure, parseEnvelope } from "./client.ts"
 import { Collector, toQuery } from "./rows.ts"
+
+/** How imapflow decodes what is nested; given, since the package is loaded only when it is needed. */
+export interface Decoders {
+  readonly parseEnvelope: typeof parseEnvelope
+  readonly parseBodystructure: typeof parseBodystructure
+}
 
 /** Runs one UID FETCH to its end. */
 export const collectRows = async (
   client: ImapFlow,
+  decoders: Decoders,
   range: string,
   items: FetchItems,
   options: FetchOptions = {}
@@ -19,7 +26,8 @@ export const collectRows = async (
   const collector = new Collector(items, range)
   const { changedSince = 0n, sourceLimit, sourceStart = 0 } = options
   if (isPlain(items) && changedSince <= 0n) {
-    await fetchPlain(client, range, items, { start: sourceStart, length: sourceLimit }, (row) => collector.add(row))
+    const span = { start: sourceStart, length: sourceLimit }
+    await fetchPlain(client, range, items, span, (row) => collector.add(toMessage(row, decoders)))
   } else {
     const rows = client.fetch(range, toQuery(items, sourceLimit, sourceStart), {
       uid: true,
@@ -31,12 +39,7 @@ export const collectRows = async (
 }
 
 /** A parsed token: an atom, a string or literal, or a list; NIL is null. */
-type Token = Value | null | ReadonlyArray<Token>
-
-interface Value {
-  readonly value?: string | Buffer | null
-  readonly section?: ReadonlyArray<unknown>
-}
+type Token = Parameters<typeof parseEnvelope>[0][number]
 
 /** `* 12 FETCH (…)`: the sequence number is the command. */
 interface Untagged {
@@ -55,9 +58,18 @@ interface Executor {
   ) => Promise<{ readonly next: () => void }>
 }
 
+/** Items with the atoms that ask for them. */
+const plainItems = new Map<string, string>([
+  ["flags", "FLAGS"],
+  ["internalDate", "INTERNALDATE"],
+  ["size", "RFC822.SIZE"],
+  ["envelope", "ENVELOPE"],
+  ["structure", "BODYSTRUCTURE"]
+])
+
 /** Whether all that is asked for is plain. */
-const isPlain = ({ flags: _flags, internalDate: _date, size: _size, source: _source, ...rest }: FetchItems) =>
-  Object.values(rest).every((item) => item === undefined)
+const isPlain = (items: FetchItems) =>
+  Object.entries(items).every(([name, item]) => item === undefined || name === "source" || plainItems.has(name))
 
 /** Runs one UID FETCH and hands each row on as it arrives, those nobody asked for too. */
 const fetchPlain = async (
@@ -65,12 +77,13 @@ const fetchPlain = async (
   range: string,
   items: FetchItems,
   span: { readonly start: number; readonly length: number | undefined },
-  onRow: (row: FetchMessageObject) => void
+  onRow: (row: Untagged) => void
 ): Promise<void> => {
   const atoms: Array<unknown> = [atom("UID")]
-  if (items.flags === true) atoms.push(atom("FLAGS"))
-  if (items.internalDate === true) atoms.push(atom("INTERNALDATE"))
-  if (items.size === true) atoms.push(atom("RFC822.SIZE"))
+  for (const [name, asked] of Object.entries(items)) {
+    const known = plainItems.get(name)
+    if (known !== undefined && asked === true) atoms.push(atom(known))
+  }
   if (items.source === true) {
     const partial = span.length === undefined ? {} : { partial: [span.start, Math.max(1, span.length)] }
     atoms.push({ ...atom("BODY.PEEK"), section: [], ...partial })
@@ -79,7 +92,7 @@ const fetchPlain = async (
   const executor = client as unknown as Executor
   if (typeof executor.preCheck === "function") await executor.preCheck()
   const response = await executor.exec("UID FETCH", [{ type: "SEQUENCE", value: range }, atoms], {
-    untagged: { FETCH: (row) => onRow(toMessage(row)) }
+    untagged: { FETCH: onRow }
   })
   // The reader waits until the answer has been taken note of.
   response.next()
@@ -87,7 +100,7 @@ const fetchPlain = async (
 
 const atom = (value: string) => ({ type: "ATOM", value })
 
-const toMessage = ({ attributes = [], command }: Untagged): FetchMessageObject => {
+const toMessage = ({ attributes = [], command }: Untagged, decoders: Decoders): FetchMessageObject => {
   const message: Partial<FetchMessageObject> & { seq: number } = { seq: Number(command) }
   const list = attributes[1]
   if (isList(list)) {
@@ -111,6 +124,12 @@ const toMessage = ({ attributes = [], command }: Untagged): FetchMessageObject =
           if (!Number.isNaN(date.getTime())) message.internalDate = date
           break
         }
+        case "ENVELOPE":
+          if (isList(token)) message.envelope = decoders.parseEnvelope(token)
+          break
+        case "BODYSTRUCTURE":
+          if (isList(token)) message.bodyStructure = decoders.parseBodystructure(token)
+          break
         case "BODY":
           if (key.section?.length === 0) message.source = octetsOf(token)
           break
@@ -121,7 +140,7 @@ const toMessage = ({ attributes = [], command }: Untagged): FetchMessageObject =
   return message as FetchMessageObject
 }
 
-const isList = (token: Token | undefined): token is ReadonlyArray<Token> => Array.isArray(token)
+const isList = (token: Token | undefined): token is Array<Token> => Array.isArray(token)
 
 const textOf = (token: Token | undefined): string | undefined =>
   token === null || token === undefined || isList(token) || token.value === null
@@ -136,6 +155,6 @@ const numberOf = (token: Token | undefined): number | undefined => {
 
 /** An nstring may be quoted rather than a literal; the tokenizer has read it as UTF-8 then. */
 const octetsOf = (token: Token | undefined): Buffer | undefined => {
-  if (token === null || token === undefined || isList(token)) return undefined
-  return typeof token.value === "string" ? Buffer.from(token.value) : token.value ?? undefined
+  const value = token?.value
+  return typeof value === "string" ? Buffer.from(value) : Buffer.isBuffer(value) ? value : undefined
 }
