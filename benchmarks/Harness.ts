@@ -3,7 +3,7 @@
  * machine does to one it does to all. A ratio is taken within each round, and its median is the answer. Every run's
  * digest is compared with what the server holds; one that differs fails the suite. It knows nothing of mail.
  */
-import { Data, Effect, type Scope } from "effect"
+import { Cause, Data, Effect, type Scope } from "effect"
 
 /** What was read or sent: how many, how many octets, and a sum over them that does not depend on the order. */
 export interface Digest {
@@ -104,6 +104,8 @@ export interface SuiteResult {
   readonly rounds: number
   readonly cases: ReadonlyArray<CaseResult>
   readonly notes: ReadonlyArray<string>
+  /** Cases that did not come to their end, each with the reason; none where all is well. */
+  readonly failures: ReadonlyArray<string>
 }
 
 /** A run answered something else than the server holds. */
@@ -114,7 +116,8 @@ export interface Bench {
   readonly quick: boolean
   /** One number for a full run, another for `--quick`. */
   readonly size: <A>(full: A, quick: A) => A
-  readonly measure: (test: Case) => Effect.Effect<CaseResult, unknown>
+  /** Measures, or takes note of why it could not: the cases after it are measured all the same. */
+  readonly measure: (test: Case) => Effect.Effect<void>
   readonly note: (text: string) => void
 }
 
@@ -128,7 +131,7 @@ export interface Suite {
 /** Milliseconds to the unit that is shown. A value that is no time is in its unit already. */
 const perMilli: Readonly<Record<Unit, number>> = { ms: 1, us: 1000, MB: 1 }
 
-/** Runs one suite to its result. */
+/** Runs one suite to its result; fails only where it cannot so much as begin. */
 export const runSuite = (
   suite: Suite,
   options: { readonly quick: boolean; readonly rounds: number; readonly log: (line: string) => void }
@@ -136,26 +139,45 @@ export const runSuite = (
   Effect.gen(function*() {
     const cases: Array<CaseResult> = []
     const notes: Array<string> = []
+    const failures: Array<string> = []
+    const began = performance.now()
     const server = yield* Effect.scoped(suite.run({
       quick: options.quick,
       size: (full, quick) => options.quick ? quick : full,
-      measure: (test) =>
-        Effect.tap(measure(test, options.rounds), (result) =>
-          Effect.sync(() => {
+      measure: (test) => {
+        const log = (step: string) => {
+          const seconds = Math.round((performance.now() - began) / 1000)
+          options.log(`${suite.name}, ${test.name}: ${step} (${seconds} s)`)
+        }
+        return measure(test, options.rounds, log).pipe(
+          Effect.map((result) => {
             cases.push(result)
-            options.log(`${suite.name}: ${result.name}`)
-          })),
+          }),
+          Effect.catchCause((cause) =>
+            Effect.sync(() => {
+              failures.push(`${test.name}: ${wordsOf(Cause.squash(cause))}`)
+              log(failures.at(-1) ?? "")
+            })
+          )
+        )
+      },
       note: (text) => notes.push(text)
     }))
-    return { name: suite.name, question: suite.question, server, rounds: options.rounds, cases, notes }
+    return { name: suite.name, question: suite.question, server, rounds: options.rounds, cases, notes, failures }
   })
+
+const wordsOf = (error: unknown): string => error instanceof Error ? error.message : String(error)
 
 interface Sample {
   readonly value: number
   readonly cpu: number | undefined
 }
 
-const measure = (test: Case, defaultRounds: number): Effect.Effect<CaseResult, unknown> =>
+const measure = (
+  test: Case,
+  defaultRounds: number,
+  log: (step: string) => void
+): Effect.Effect<CaseResult, unknown> =>
   Effect.scoped(Effect.gen(function*() {
     const unit = test.unit ?? "ms"
     const able = test.subjects.filter(({ skip }) => skip === undefined)
@@ -169,6 +191,7 @@ const measure = (test: Case, defaultRounds: number): Effect.Effect<CaseResult, u
       runs.set(subject.name, run)
     }
     for (let round = test.apart === true ? 0 : -1; round < rounds; round++) {
+      log(round < 0 ? "warming up" : `round ${round + 1} of ${rounds}`)
       for (let turn = 0; turn < able.length; turn++) {
         const subject = able[(turn + Math.max(0, round)) % able.length]
         const run = subject === undefined ? undefined : runs.get(subject.name)

@@ -77,16 +77,24 @@ const chosen = options.only === undefined ? Object.keys(suites) : options.only.s
 const unknown = chosen.filter((name) => !(name in suites))
 if (unknown.length > 0) throw new Error(`no suite ${unknown.join(", ")}; there are: ${Object.keys(suites).join(", ")}`)
 
+const began = performance.now()
+const elapsed = () => {
+  const seconds = Math.round((performance.now() - began) / 1000)
+  return `${Math.floor(seconds / 60)} min ${seconds % 60} s since the start`
+}
+
 const directory = await mkdtemp(join(tmpdir(), "bench-"))
 const busy: Record<string, number> = {}
 const failed: Record<string, string> = {}
 const done: Array<SuiteResult> = []
 try {
   for (const name of chosen) {
-    process.stderr.write(`${name}\n`)
+    process.stderr.write(`${name} (suite ${chosen.indexOf(name) + 1} of ${chosen.length}, ${elapsed()})\n`)
     busy[name] = await busyness()
     try {
-      done.push(await runSuite(name, directory))
+      const result = await runSuite(name, directory)
+      done.push(result)
+      if (result.failures.length > 0) failed[name] = result.failures.join("; ")
     } catch (error) {
       failed[name] = error instanceof Error ? error.message : String(error)
     }
@@ -114,6 +122,8 @@ const results: Results = {
 }
 process.stdout.write(toText(results))
 if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(results, null, 2)}\n`)
+
+process.stderr.write(`${elapsed()}\n`)
 
 const hasFailed = Object.keys(failed).length > 0
 if (hasFailed) process.exitCode = 1

@@ -13,6 +13,7 @@ const suite = (median: number, low: number, high: number, met = true): SuiteResu
   server: "a server",
   rounds: 3,
   notes: [],
+  failures: [],
   cases: [{
     name: "near & far",
     unit: "ms",
