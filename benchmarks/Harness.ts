@@ -150,15 +150,14 @@ export const runSuite = (
           options.log(`${suite.name}, ${test.name}: ${step} (${seconds} s)`)
         }
         return measure(test, options.rounds, log).pipe(
-          Effect.map((result) => {
-            cases.push(result)
-          }),
-          Effect.catchCause((cause) =>
-            Effect.sync(() => {
-              failures.push(`${test.name}: ${wordsOf(Cause.squash(cause))}`)
-              log(failures.at(-1) ?? "")
-            })
-          )
+          Effect.matchCause({
+            onSuccess: (result) => void cases.push(result),
+            onFailure: (cause) => {
+              const why = wordsOf(Cause.squash(cause))
+              failures.push(`${test.name}: ${why}`)
+              log(`FAILED: ${why}`)
+            }
+          })
         )
       },
       note: (text) => notes.push(text)

@@ -86,7 +86,7 @@ export const suite: Suite = {
   question: "How fast is a mailbox listed: envelope, flags, date, size and structure of every message?",
   run: (bench) =>
     Effect.gen(function*() {
-      const recipe: MailboxRecipe = { path: "INBOX", count: bench.size(10_000, 1_000), octets: 500, kind: "mixed" }
+      const recipe: MailboxRecipe = { path: "INBOX", count: bench.size(10_000, 500), octets: 500, kind: "mixed" }
       const server = yield* imapServer([recipe])
       const expected = held(recipe)
       for (const roundTrip of bench.size([0, 40], [0])) {

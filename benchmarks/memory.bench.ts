@@ -32,11 +32,11 @@ export const suite: Suite = {
   question: "How much memory does it take to read more mail than one wants to hold?",
   run: (bench) =>
     Effect.gen(function*() {
-      const many: MailboxRecipe = { path: "INBOX", count: bench.size(5_000, 500), octets: 100_000, kind: "plain" }
+      const many: MailboxRecipe = { path: "INBOX", count: bench.size(5_000, 200), octets: 100_000, kind: "plain" }
       const large: MailboxRecipe = {
         path: "INBOX",
         count: 1,
-        octets: bench.size(200_000_000, 40_000_000),
+        octets: bench.size(200_000_000, 20_000_000),
         kind: "plain"
       }
       const rounds = bench.size(3, 1)

@@ -129,8 +129,8 @@ export const suite: Suite = {
   run: (bench) =>
     Effect.gen(function*() {
       const recipe = { path: "INBOX", kind: "alike" } as const
-      const small = { ...recipe, count: bench.size(10_000, 300), octets: 2_000 }
-      const large = { ...recipe, count: bench.size(1_000, 20), octets: 70_000 }
+      const small = { ...recipe, count: bench.size(10_000, 200), octets: 2_000 }
+      const large = { ...recipe, count: bench.size(1_000, 10), octets: 70_000 }
       const name = yield* Effect.scoped(compare(bench, small))
       yield* Effect.scoped(compare(bench, large))
       return name

@@ -51,7 +51,7 @@ const runSuite = async (name: string, directory: string): Promise<SuiteResult> =
   const resultFile = join(directory, `${name}.json`)
   const suiteOptions: SuiteOptions = {
     quick: options.quick,
-    rounds: Number(options.rounds ?? (options.quick ? 2 : 7)),
+    rounds: Number(options.rounds ?? (options.quick ? 1 : 7)),
     resultFile
   }
   const child = fork(join(import.meta.dirname, "suite.ts"), [name, JSON.stringify(suiteOptions)], {

@@ -82,7 +82,7 @@ export const suite: Suite = {
   run: (bench) =>
     Effect.gen(function*() {
       const server = yield* smtpServer
-      const count = bench.size(2_000, 200)
+      const count = bench.size(2_000, 100)
       yield* bench.measure({
         name: `${count} x 6 kB, ${connections} connections`,
         unit: "us",
