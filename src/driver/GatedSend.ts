@@ -34,11 +34,15 @@ export interface Session {
   readonly send: (request: SendRequest, body: Readable, done: (failure: SendFailure | undefined) => void) => void
   /** The octets that came, as soon as they come, and every change of the socket. One listener at a time. */
   readonly listen: (listener: SessionListener) => () => void
+  /** Has the listener asked again at this time, or earlier: one timer serves all messages of a session. */
+  readonly askAgain: (at: number) => Effect.Effect<void>
 }
 
 export interface SessionListener {
   readonly data: (chunk: Uint8Array) => void
   readonly changed: () => void
+  /** Answers when it is to be asked again. */
+  readonly asked: () => number
 }
 
 /** The package pipes the body into its own stream, which stuffs dots; here that only opens the gate. */
@@ -105,13 +109,15 @@ export const gatedSend = (
         }
         attempt.wake()
       },
-      changed: () => attempt.wake()
+      changed: () => attempt.wake(),
+      asked: () => expire(attempt)
     })
     const finish = (fate: Fate) => {
       settled(fate.aftermath)
       return fate._tag === "Accepted" ? Effect.succeed(fate.accepted) : Effect.fail(fate.reason)
     }
-    return Effect.raceFirst(run(attempt), watch(attempt)).pipe(
+    return session.askAgain(nextLook(attempt)).pipe(
+      Effect.andThen(run(attempt)),
       Effect.flatMap(finish),
       Effect.onInterrupt(() =>
         Effect.map(grace(attempt), () => settled(isOver(attempt) ? conclude(attempt).aftermath : "broken"))
@@ -198,20 +204,20 @@ const extend = (attempt: Attempt, millis: number): void => {
   attempt.deadline = attempt.clock.currentTimeMillisUnsafe() + millis
 }
 
-/** Wakes at the deadline, which moves while the send gets on; every slice is short enough to see it move nearer. */
-const watch = Effect.fnUntraced(function*(attempt: Attempt) {
-  const { answerTimeoutMillis, commandTimeoutMillis } = attempt.options
-  const slice = Math.min(answerTimeoutMillis, commandTimeoutMillis)
-  for (;;) {
-    const left = attempt.deadline - attempt.clock.currentTimeMillisUnsafe()
-    if (left <= 0) break
-    yield* attempt.clock.sleep(Duration.millis(Math.min(left, slice)))
-  }
+/** Ends the send where its deadline has passed. Answers when to look again, or Infinity. */
+const expire = (attempt: Attempt): number => {
+  if (attempt.deadline > attempt.clock.currentTimeMillisUnsafe()) return nextLook(attempt)
   attempt.expired = true
   attempt.wake()
-  // `run` ends the race, with its own reading of what has happened
-  return yield* Effect.never
-})
+  return Infinity
+}
+
+/** The deadline moves while the send gets on: it is looked at often enough to see it move nearer. */
+const nextLook = ({ clock, deadline, options }: Attempt): number =>
+  Math.min(
+    deadline,
+    clock.currentTimeMillisUnsafe() + Math.min(options.answerTimeoutMillis, options.commandTimeoutMillis)
+  )
 
 const isOver = (attempt: Attempt): boolean => attempt.verdict !== undefined || attempt.lost || attempt.expired
 

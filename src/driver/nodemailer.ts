@@ -10,6 +10,7 @@ import { getCACertificates } from "node:tls"
 import { type Endpoint, portOf } from "../domain/AccountConfig.ts"
 import type { AccessToken, Login } from "../domain/Credentials.ts"
 import { ConnectionLost, type Reason, TimedOut, Unsupported } from "../domain/MailError.ts"
+import * as Alarm from "./Alarm.ts"
 import { gatedSend, type Session, type SessionListener } from "./GatedSend.ts"
 import { SMTPConnection, type SMTPConnectionCustomAuthContext } from "./nodemailer/package.ts"
 import { type Aftermath, checkEnvelope } from "./SendFate.ts"
@@ -52,9 +53,16 @@ export const layerSmtp: Layer.Layer<SmtpDriver> = Layer.succeed(SmtpDriver, {
       }),
       Effect.onError(() => discard(wire))
     )
-    return connection(wire)
+    return connection(wire, yield* timer(wire))
   })
 })
+
+/** Asks whoever listens whether it has waited too long, and asks again when it says so; nobody, nothing. */
+const timer = (wire: Wire): Effect.Effect<Session["askAgain"], never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const set: Session["askAgain"] = yield* Alarm.make(Effect.suspend(() => set(wire.listener?.asked() ?? Infinity)))
+    return set
+  })
 
 /** One socket and the session on it. */
 interface Wire {
@@ -175,7 +183,8 @@ const call = (wire: Wire, start: (done: (failure?: Failure | null) => void) => v
         if (wire.listener === undefined || isOpen(wire)) return
         // an error of the same turn says more than the closed socket
         setImmediate(() => finish(wire.failure ?? { message: "closed by the server" }))
-      }
+      },
+      asked: () => Infinity
     }
     start((failure) => finish(failure ?? undefined))
     return Effect.sync(() => {
@@ -236,7 +245,7 @@ const progress = (wire: Wire): Progress => ({
   isUpgrading: wire.smtp.upgrading === true
 })
 
-const connection = (wire: Wire): SmtpConnection => {
+const connection = (wire: Wire, askAgain: Session["askAgain"]): SmtpConnection => {
   const socket = socketOf(wire)
   socket.prependListener("data", (chunk: Uint8Array) => wire.listener?.data(chunk))
   socket.on("end", () => wire.listener?.changed())
@@ -255,7 +264,8 @@ const connection = (wire: Wire): SmtpConnection => {
       return () => {
         wire.listener = undefined
       }
-    }
+    },
+    askAgain
   }
   const oneAtATime = Semaphore.makeUnsafe(1)
   const settle = (aftermath: Aftermath) => {

@@ -9,7 +9,7 @@
 import type { Context } from "effect"
 import { Cause, Clock, Deferred, Duration, Effect, Exit, FiberMap, Latch, Queue, type Scope } from "effect"
 import { AccountClosed, ConnectionLost, QueueFull, type Reason, TimedOut } from "../domain/MailError.ts"
-import * as Alarm from "./Alarm.ts"
+import * as Alarm from "../driver/Alarm.ts"
 import { Bells, type Ear } from "./Bells.ts"
 import { type Connecting, type Governed, type Message, serve } from "./ConnectionActor.ts"
 import { type Action, Dispatcher, type DispatcherOptions, type Event, type Request } from "./Dispatcher.ts"
