@@ -2,12 +2,13 @@
  * What becomes of a message from draft to receipt: composed once, submitted at most once, looked for where its fate is
  * unknown, copied for the sender. And many of them, as a stream.
  */
-import { Duration, Effect, type Result, Schedule, Stream } from "effect"
+import { Duration, Effect, type Result, Stream } from "effect"
 import type { SentCopyPolicy } from "../domain/AccountConfig.ts"
 import type { Draft } from "../domain/Draft.ts"
 import type { MailError, OutcomeUnknown, Reason } from "../domain/MailError.ts"
 import { ByServer, Receipt, type SentCopy } from "../domain/Receipt.ts"
 import type { Composed } from "../driver/MessageComposer.ts"
+import type { SmtpAccepted } from "../driver/SmtpDriver.ts"
 import { isOfPause } from "../governor/Pace.ts"
 import { RetryPolicy } from "../governor/RetryPolicy.ts"
 import type { Operations } from "./Operations.ts"
@@ -63,35 +64,31 @@ export const make = (
       deliver(
         composed,
         options,
-        Effect.retry(sending.submit(composed, options), {
-          while: (reason) => isTooBusy(reason, config.limits.onLimit),
-          schedule: busyPauses
-        })
+        whenNotBusy(sending.submit(composed, options), config.limits.onLimit)
       ))
 
   const deliver = (
     composed: Composed,
     options: SendingOptions | undefined,
-    submit: Effect.Effect<Receipt, Reason>
-  ): Effect.Effect<Receipt, Reason> =>
-    submit.pipe(
-      options?.onUnknown === "reconcile-then-retry"
-        ? Effect.catchTag("OutcomeUnknown", (unknown) => settle(composed, submit, unknown, 1))
-        : (sent) => sent,
-      Effect.flatMap((receipt) =>
-        receipt.sentCopy._tag === "ByServer"
-          ? Effect.succeed(receipt)
-          : Effect.map(copies.keep(composed, options?.sentCopy), (sentCopy) => copied(receipt, sentCopy))
-      )
-    )
+    submit: Effect.Effect<SmtpAccepted, Reason>
+  ): Effect.Effect<Receipt, Reason> => {
+    const submitted: Effect.Effect<Submitted, Reason> = options?.onUnknown === "reconcile-then-retry"
+      ? Effect.catchTag(submit, "OutcomeUnknown", (unknown) => settle(composed, submit, unknown, 1))
+      : submit
+    return Effect.flatMap(submitted, (submitted) =>
+      Effect.map(
+        submitted.seen === undefined ? copies.keep(composed, options?.sentCopy) : Effect.succeed(submitted.seen),
+        (sentCopy) => receiptOf(composed, submitted, sentCopy)
+      ))
+  }
 
   /** The message is looked for; it is sent again only where its absence proves that it was not accepted. */
   const settle = (
     composed: Composed,
-    submit: Effect.Effect<Receipt, Reason>,
+    submit: Effect.Effect<SmtpAccepted, Reason>,
     unknown: OutcomeUnknown,
     submissions: number
-  ): Effect.Effect<Receipt, Reason> =>
+  ): Effect.Effect<Submitted, Reason> =>
     Effect.matchEffect(reconciliation.reconcile(composed.messageId), {
       onFailure: () => Effect.fail(unknown),
       onSuccess: (delivery) => {
@@ -133,30 +130,30 @@ const isTooBusy = (reason: Reason, onLimit: "wait" | "fail"): boolean =>
 /** How long one of many waits where the account is too busy, and does not say for how long. */
 const busyPause = Duration.seconds(1)
 
-const busyPauses = Schedule.spaced(busyPause).pipe(
-  Schedule.setInputType<Reason>(),
-  Schedule.modifyDelay(({ duration, input }) =>
-    Effect.succeed(Duration.max(duration, RetryPolicy.retryAfter(input) ?? duration))
-  )
-)
+const whenNotBusy = <A>(submit: Effect.Effect<A, Reason>, onLimit: "wait" | "fail"): Effect.Effect<A, Reason> =>
+  Effect.catch(submit, (reason) =>
+    isTooBusy(reason, onLimit)
+      ? Effect.andThen(
+        Effect.sleep(Duration.max(busyPause, RetryPolicy.retryAfter(reason) ?? busyPause)),
+        whenNotBusy(submit, onLimit)
+      )
+      : Effect.fail(reason))
 
 export type Outbox = ReturnType<typeof make>
 
-const copied = (receipt: Receipt, sentCopy: SentCopy): Receipt =>
-  new Receipt({ ...receipt, sentCopy }, { disableChecks: true })
+/** A message that the server has taken. `seen` where it was not told so, but found it among the sent ones. */
+interface Submitted extends SmtpAccepted {
+  readonly seen?: ByServer
+}
 
-const found = (
-  { envelope, messageId, source }: Composed,
-  { refused = [] }: OutcomeUnknown,
-  copy: ByServer
-): Receipt => {
+const receiptOf = (
+  { messageId, source }: Composed,
+  { accepted, refused, response }: Submitted,
+  sentCopy: SentCopy
+): Receipt =>
+  new Receipt({ messageId, accepted: [...accepted], refused: [...refused], response, size: source.length, sentCopy })
+
+const found = ({ envelope }: Composed, { refused = [] }: OutcomeUnknown, seen: ByServer): Submitted => {
   const out = new Set(refused.map(({ address }) => address))
-  return new Receipt({
-    messageId,
-    accepted: envelope.to.filter((address) => !out.has(address)),
-    refused,
-    response: "",
-    size: source.length,
-    sentCopy: copy
-  })
+  return { accepted: envelope.to.filter((address) => !out.has(address)), refused, response: "", seen }
 }

@@ -5,9 +5,8 @@
 import { Duration, Effect } from "effect"
 import { Draft } from "../domain/Draft.ts"
 import { OutcomeUnknown, type Reason } from "../domain/MailError.ts"
-import { Receipt } from "../domain/Receipt.ts"
 import type { Composed, MessageComposer } from "../driver/MessageComposer.ts"
-import type { DsnOptions, SendOptions } from "../driver/SmtpDriver.ts"
+import type { DsnOptions, SendOptions, SmtpAccepted } from "../driver/SmtpDriver.ts"
 import * as Composing from "./Composing.ts"
 import type { Operations } from "./Operations.ts"
 
@@ -34,7 +33,7 @@ export const make = (operations: Operations, composer: MessageComposer["Service"
   const submit = (
     { envelope, messageId, source }: Composed,
     options?: SubmissionOptions
-  ): Effect.Effect<Receipt, Reason> =>
+  ): Effect.Effect<SmtpAccepted, Reason> =>
     retrying("send")(
       onSubmission(
         { send: 1, recipients: envelope.to.length, bytes: source.length },
@@ -54,9 +53,6 @@ export const make = (operations: Operations, composer: MessageComposer["Service"
         )
       )
     ).pipe(
-      Effect.map(({ accepted, refused, response }) =>
-        new Receipt({ messageId, accepted: [...accepted], refused: [...refused], response, size: source.length })
-      ),
       Effect.mapError((reason) =>
         reason._tag === "OutcomeUnknown" ? new OutcomeUnknown({ ...reason, messageId }) : reason
       )

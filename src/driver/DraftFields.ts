@@ -75,8 +75,9 @@ export const draftFields = Effect.fnUntraced(function*(
   read: ReadAddresses
 ): Effect.fn.Return<DraftFields, InvalidInput | TooLarge> {
   const list = (field: string, given: AddressInput | ReadonlyArray<AddressInput> | undefined) =>
-    mailboxes(field, given, read)
+    given === undefined ? none : mailboxes(field, given, read)
   const only = Effect.fnUntraced(function*(field: string, given: AddressInput | undefined) {
+    if (given === undefined) return undefined
     const found = yield* list(field, given)
     const [first] = found
     if (first === undefined) return undefined
@@ -144,6 +145,8 @@ export const draftFields = Effect.fnUntraced(function*(
   }
 })
 
+const none = Effect.succeed<ReadonlyArray<Mailbox | Group>>([])
+
 const invalid = (field: string, problem: string, position?: number): InvalidInput =>
   new InvalidInput({ field, problem, ...(position === undefined ? {} : { position }) })
 
@@ -160,10 +163,9 @@ const line = (field: string, text: string): Effect.Effect<string, InvalidInput> 
 
 const mailboxes = Effect.fnUntraced(function*(
   field: string,
-  given: AddressInput | ReadonlyArray<AddressInput> | undefined,
+  given: AddressInput | ReadonlyArray<AddressInput>,
   read: ReadAddresses
 ): Effect.fn.Return<ReadonlyArray<Mailbox | Group>, InvalidInput> {
-  if (given === undefined) return []
   const found: Array<Mailbox | Group> = []
   for (const input of isList(given) ? given : [given]) {
     if (typeof input === "string") {
