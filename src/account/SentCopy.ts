@@ -3,8 +3,9 @@
  * fails a send that has succeeded: what went wrong is part of the receipt.
  */
 import { Duration, Effect, Option } from "effect"
-import type { AccountConfig, SentCopyPolicy } from "../domain/AccountConfig.ts"
+import { type AccountConfig, portOf, type SentCopyPolicy } from "../domain/AccountConfig.ts"
 import type { Reason } from "../domain/MailError.ts"
+import { providers } from "../domain/Providers.ts"
 import { ByServer, Failed, Filed, type SentCopy, Skipped } from "../domain/Receipt.ts"
 import type { Composed } from "../driver/MessageComposer.ts"
 import type { Changing } from "./Changing.ts"
@@ -12,10 +13,10 @@ import type { Reconciliation } from "./Reconciliation.ts"
 import type { SentMailbox } from "./SentMailbox.ts"
 
 /**
- * How long is waited before each look, where nobody knows whether the server files sent mail. What is seen then is
+ * How long is waited before each look, where the provider is only said to file sent mail. What is seen then is
  * remembered as long as the account lives.
  */
-export const delays: ReadonlyArray<Duration.Duration> = [0, 1, 2].map(Duration.seconds)
+const delays: ReadonlyArray<Duration.Duration> = [0, 1, 2].map(Duration.seconds)
 
 const once = [Duration.zero]
 
@@ -25,7 +26,7 @@ export const make = (
   sent: SentMailbox,
   reconciliation: Reconciliation
 ) => {
-  let filesSentMail = config.filesSentMail
+  let filesSentMail = config.filesSentMail ?? (isSaidToFile(config) ? undefined : false)
 
   const append = ({ messageId, source }: Composed): Effect.Effect<SentCopy, Reason> =>
     Effect.flatMap(sent.find, ({ path }) =>
@@ -62,3 +63,12 @@ export const make = (
 }
 
 export type SentCopies = ReturnType<typeof make>
+
+/** It is at a provider of which that is said, if not by the provider itself. */
+const isSaidToFile = ({ smtp }: AccountConfig): boolean =>
+  smtp !== undefined &&
+  providers.some(({ filesSentMail, smtp: { value } }) =>
+    filesSentMail.value && value.host === smtp.host &&
+    // a host of many ports is one server, but on this machine each port is another program
+    (value.host !== "127.0.0.1" || portOf("smtp", value) === portOf("smtp", smtp))
+  )

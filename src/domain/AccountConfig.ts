@@ -38,8 +38,9 @@ export const portOf = (protocol: "imap" | "smtp", { port, security }: Endpoint):
   port ?? (protocol === "imap" ? (security === "tls" ? 993 : 143) : (security === "tls" ? 465 : 587))
 
 /**
- * Whether a copy of each message sent is filed in the mailbox for sent mail. `auto`: unless the server does it, which is
- * looked for where `filesSentMail` does not tell. `always`: unless it is there at that moment. `never`: no.
+ * Whether a copy of each message sent is filed in the mailbox for sent mail. `always`: unless it is there at that moment.
+ * `auto`: the same, but not where `filesSentMail` is true; at a provider that is said to file sent mail, and where
+ * `filesSentMail` does not tell, the first one is looked for during three seconds. `never`: no.
  */
 export const SentCopyPolicy = Schema.Literals(["auto", "always", "never"])
 export type SentCopyPolicy = typeof SentCopyPolicy.Type
