@@ -180,6 +180,35 @@ describe("a send", () => {
   )
 
   live(
+    "has a deadline of its own, whatever those before it on the connection had",
+    Effect.gen(function*() {
+      const server = yield* scriptedSmtpServer({
+        // the fourth answers in time, though later than a deadline of the first ones would have been
+        script: (step, nth) =>
+          step === "dot" && nth === 4
+            ? { reply: "250 2.0.0 queued", queue: true, delayMillis: 300 }
+            : step === "mail" && nth === 5
+            ? { next: "silence" }
+            : undefined
+      })
+      const connection = yield* connect(target(server))
+      yield* connection.send(envelope, source, timeouts)
+      // shorter than what the timer is set to
+      yield* connection.send(envelope, source, quick)
+      yield* Effect.sleep(100)
+      yield* connection.send(envelope, source, quick)
+      yield* connection.send(envelope, source, { commandTimeoutMillis: 1000, answerTimeoutMillis: 1000 })
+      const before = performance.now()
+      const reason = yield* Effect.flip(connection.send(envelope, source, quick))
+      assert.strictEqual(reason._tag, "TimedOut")
+      // Node's timers are a millisecond early at most
+      assert.isAtLeast(performance.now() - before, quick.commandTimeoutMillis - 1)
+      assert.isBelow(performance.now() - before, 900)
+      assert.strictEqual(server.queued.length, 4)
+    })
+  )
+
+  live(
     "ends the empty message that a server without recipients asks for",
     Effect.gen(function*() {
       const script: Script = (step) =>
