@@ -10,7 +10,7 @@
 import { Clock, Deferred, Duration, Effect, Exit, Latch, Option, type Scope } from "effect"
 import type { RateScope, RateWindow } from "../domain/Limits.ts"
 import { AccountClosed, InvalidInput, QueueFull, type RateLimited, type TimedOut } from "../domain/MailError.ts"
-import * as Alarm from "./Alarm.ts"
+import * as Alarm from "../driver/Alarm.ts"
 import { asked, type AskedStore } from "./AskedStore.ts"
 import { type Bank, Permit } from "./Permit.ts"
 import { type RateBlock, RateStore } from "./RateStore.ts"
