@@ -12,12 +12,19 @@ export interface Proxy {
   readonly silence: () => void
   /** Ends the next connections at once, so many of them. */
   readonly refuse: (count: number) => void
+  /** Ends the next connection as soon as so many octets have come from one side, and these have been passed on. */
+  readonly cutNext: (side: Side, octets: number) => void
+  /** Octets that each side has said over the last connection. */
+  readonly passed: () => Readonly<Record<Side, number>>
 }
+
+export type Side = "client" | "server"
 
 interface Pair {
   readonly client: Socket
   readonly server: Socket
-  left: number
+  readonly left: Record<Side, number>
+  readonly passed: Record<Side, number>
   isSilent: boolean
 }
 
@@ -44,13 +51,23 @@ export const proxyTo = (target: number): Effect.Effect<Proxy, never, Scope.Scope
 const start = (target: number) => {
   const pairs = new Set<Pair>()
   let refusals = 0
+  let next: Partial<Record<Side, number>> = {}
+  let last: Readonly<Record<Side, number>> = { client: 0, server: 0 }
   const listener = createServer((client): void => {
     if (refusals > 0) {
       refusals--
       client.destroy()
       return
     }
-    const pair: Pair = { client, server: connect(target, "127.0.0.1"), left: Infinity, isSilent: false }
+    const pair: Pair = {
+      client,
+      server: connect(target, "127.0.0.1"),
+      left: { client: Infinity, server: Infinity, ...next },
+      passed: { client: 0, server: 0 },
+      isSilent: false
+    }
+    next = {}
+    last = pair.passed
     pairs.add(pair)
     const end = () => {
       pairs.delete(pair)
@@ -58,31 +75,36 @@ const start = (target: number) => {
       pair.server.destroy()
     }
     for (const socket of [client, pair.server]) socket.setNoDelay(true).on("error", end).on("close", end)
-    client.on("data", (chunk) => {
-      if (!pair.isSilent) pair.server.write(chunk)
-    })
-    pair.server.on("data", (chunk) => {
-      if (pair.isSilent) return
-      const passed = chunk.subarray(0, pair.left)
-      pair.left -= passed.length
-      client.write(passed, () => {
-        if (pair.left <= 0) end()
+    const passOn = (from: Side, to: Side) =>
+      pair[from].on("data", (chunk: Buffer) => {
+        if (pair.isSilent || pair.left[from] <= 0) return
+        const passed = chunk.subarray(0, pair.left[from])
+        pair.left[from] -= passed.length
+        pair.passed[from] += passed.length
+        pair[to].write(passed, () => {
+          if (pair.left[from] <= 0) end()
+        })
       })
-    })
+    passOn("client", "server")
+    passOn("server", "client")
   })
   const proxy: Omit<Proxy, "port"> = {
     cut: () => {
       for (const { client } of pairs) client.destroy()
     },
     cutAfter: (octets) => {
-      for (const pair of pairs) pair.left = octets
+      for (const pair of pairs) pair.left.server = octets
     },
     silence: () => {
       for (const pair of pairs) pair.isSilent = true
     },
     refuse: (count) => {
       refusals = count
-    }
+    },
+    cutNext: (side, octets) => {
+      next = { [side]: octets }
+    },
+    passed: () => last
   }
   return { listener, proxy }
 }
