@@ -9,7 +9,7 @@
  */
 import { Effect } from "effect"
 import { Cursor } from "../domain/Cursor.ts"
-import type { Reason } from "../domain/MailError.ts"
+import { InvalidInput, type Reason } from "../domain/MailError.ts"
 import { Arrived, Changes, Expunged, FlagsChanged, type MailEvent, Reset } from "../domain/MailEvent.ts"
 import { MessageRef } from "../domain/MessageSet.ts"
 import { UidRanges } from "../domain/UidRanges.ts"
@@ -27,7 +27,10 @@ interface Reading {
   readonly gone: UidRanges
 }
 
-/** Without a cursor nothing is told: the answer is the point to go on from. */
+/**
+ * Without a cursor nothing is told: the answer is the point to go on from. Fails with `InvalidInput` for a cursor that
+ * cannot be of this mailbox.
+ */
 export const round = Effect.fnUntraced(function*(
   connection: ImapConnection,
   mailbox: string,
@@ -44,6 +47,12 @@ export const round = Effect.fnUntraced(function*(
   const top = selected.highestModseq ?? 0n
   const past = seen && since.uidValidity === selected.uidValidity ? since : undefined
   const known = past === undefined ? UidRanges.empty : knownOf(past)
+  if (isBeyond(known, selected)) {
+    return yield* new InvalidInput({
+      field: "since",
+      problem: `it names ${known.size} messages, more than "${mailbox}" can have had`
+    })
+  }
   const { gone, rows } = since === undefined
     ? yield* baseline(connection, selected)
     : yield* read(connection, selected, past, known)
@@ -91,6 +100,10 @@ export const round = Effect.fnUntraced(function*(
     again: connection.heard() !== heard || Object.keys(ahead).length > 0 || present.size !== selected.exists
   }
 })
+
+/** The UIDs of a mailbox are below its UIDNEXT. Some servers count that wrongly, so only an excess is held against it. */
+const isBeyond = ({ size }: UidRanges, { exists, uidNext }: SelectedMailbox): boolean =>
+  size - exists > Math.max(uidNext, 1_000_000)
 
 /** What is there now. What comes while it is read is told next time. */
 const baseline = (

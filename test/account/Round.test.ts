@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Redacted, type Scope } from "effect"
+import { Cause, Effect, Exit, Redacted, type Scope } from "effect"
 import { round } from "../../src/account/Round.ts"
 import { Endpoint } from "../../src/domain/AccountConfig.ts"
 import { Password } from "../../src/domain/Credentials.ts"
@@ -8,6 +8,7 @@ import type { Reason } from "../../src/domain/MailError.ts"
 import type { MailEvent } from "../../src/domain/MailEvent.ts"
 import type { ImapConnection, SelectedMailbox } from "../../src/driver/ImapDriver.ts"
 import { MemoryMail, type StoredMailbox } from "../../src/testing/index.ts"
+import { randomFrom } from "./WatchTruth.ts"
 
 const modes = [
   { name: "QRESYNC", without: [] },
@@ -34,6 +35,25 @@ const connect = (mail: MemoryMail["Service"]) =>
     credentials: Password.make({ user: "bob", password: Redacted.make("secret") }),
     connectTimeoutMillis: 1_000
   })
+
+/** What is put in the place of a part of a cursor. */
+const mutations = [
+  "",
+  "0",
+  "9",
+  "99999999999999999999",
+  "-1",
+  ",",
+  ":",
+  "\"",
+  "{",
+  "}",
+  "null",
+  "1.5",
+  "\\u0000",
+  "e9",
+  "é"
+]
 
 interface World {
   readonly mail: MemoryMail["Service"]
@@ -251,6 +271,44 @@ describe.each(modes)("a round with $name", ({ name, without }) => {
       assert.strictEqual(changes.cursor.uidValidity, inbox.uidValidity)
       const next = yield* round(connection, "INBOX", changes.cursor)
       assert.deepStrictEqual(next.changes.events, [])
+    }))
+
+  it.effect("takes no cursor that names more messages than the mailbox can have had", () =>
+    Effect.gen(function*() {
+      const { connection } = yield* start(without, 3)
+      const { changes: { cursor } } = yield* round(connection, "INBOX", undefined)
+      for (const modseq of [cursor.modseq, 0n]) {
+        const odd = new Cursor({ ...cursor, modseq, known: { "": "1:4294967295" } })
+        const reason = yield* Effect.flip(round(connection, "INBOX", odd))
+        assert.strictEqual(reason._tag === "InvalidInput" ? reason.field : reason._tag, "since")
+      }
+    }))
+
+  it.effect("of a cursor that was tampered with tells something or fails, and is no defect", () =>
+    Effect.gen(function*() {
+      const { append, connection, expunge, flag } = yield* start(without, 5)
+      flag(2, "\\Seen")
+      const { changes: { cursor } } = yield* round(connection, "INBOX", undefined)
+      append("\\Flagged")
+      expunge(3)
+      const text = Cursor.encode(cursor)
+      const random = randomFrom(17)
+      let read = 0
+      for (let run = 0; run < 400; run++) {
+        const at = random(text.length)
+        const odd = text.slice(0, at) + (mutations[random(mutations.length)] ?? "") + text.slice(at + random(3))
+        const outcome = yield* Effect.exit(
+          Effect.flatMap(Cursor.decode(odd), (since) => Effect.as(round(connection, "INBOX", since), read++))
+        )
+        if (Exit.isSuccess(outcome)) continue
+        const [reason] = outcome.cause.reasons
+        assert.strictEqual(
+          reason?._tag === "Fail" ? reason.error._tag : Cause.pretty(outcome.cause),
+          "InvalidInput",
+          odd
+        )
+      }
+      assert.isAbove(read, 20, "some of them are still cursors")
     }))
 
   it.effect("fails with MailboxNotFound where it is gone", () =>

@@ -213,6 +213,27 @@ describe("watches of an account", () => {
         }))
   )
 
+  it.effect("of fifty mailboxes with a cap of two tell a change in any within a minute, and let requests through", () =>
+    withAccount(
+      { limits: { imapConnections: 2 }, server: { latency: "40 millis" } },
+      (account, server) =>
+        Effect.gen(function*() {
+          const mailboxes = Array.from({ length: 50 }, (_, index) => `List ${index}`)
+          create(server, ...mailboxes)
+          const all = yield* Effect.forEach(mailboxes, (mailbox) => watching(account, mailbox), {
+            concurrency: "unbounded"
+          })
+          yield* pass(2 * minute, 1_000)
+          for (const mailbox of mailboxes) append(server, mailbox)
+          const request = yield* begin(account.status("INBOX"))
+          yield* pass(1_000)
+          assert.isDefined(request.pollUnsafe())
+          yield* pass(minute, 1_000)
+          assert.deepStrictEqual(all.map(({ told }) => told), mailboxes.map(() => ["Arrived 1"]))
+          assert.isAtMost(server.peak(), 2)
+        })
+    ))
+
   it.effect("take no slot that a request needs", () =>
     withAccount(
       { limits: { imapConnections: 2 }, server: { latency: "20 millis" } },
@@ -346,6 +367,18 @@ describe("a watch ends", () => {
         append(server, "Lists", "\\Seen")
         const again = yield* watching(account, "Lists", { since: watched.cursors.at(-1) })
         assert.deepStrictEqual(again.told, ["Reset Lists", "Arrived 1 \\Seen"])
+      })))
+
+  it.effect("with MailboxNotFound when the mailbox gets another name, under which the cursor is refused", () =>
+    withAccount({}, (account, server) =>
+      Effect.gen(function*() {
+        create(server, "Lists")
+        const watched = yield* watching(account, "Lists")
+        yield* account.renameMailbox("Lists", "Old lists")
+        yield* pass(6 * minute, 1_000)
+        assert.strictEqual(yield* ended(watched), "MailboxNotFound")
+        const again = yield* watching(account, "Old lists", { since: watched.cursors.at(-1) })
+        assert.strictEqual(yield* ended(again), "InvalidInput")
       })))
 
   it.effect("not when the mailbox is replaced meanwhile: it begins anew", () =>
