@@ -3,7 +3,7 @@
  * once, and the answer never says what did not happen.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Duration, Effect, Layer, Random, Result, type Scope, Stream } from "effect"
+import { Context, Duration, Effect, Exit, Fiber, Layer, Random, Result, Schedule, Scope, Stream } from "effect"
 import {
   AccountConfig,
   Draft,
@@ -197,6 +197,68 @@ describe("the truth of a send", () => {
         }
       })
   )
+
+  for (const at of steps) {
+    truth(
+      `holds where a send is interrupted at ${at}, and nothing is left of it`,
+      ({ open, server }) =>
+        Effect.gen(function*() {
+          const account = yield* open(once)
+          for (const wait of [5, 15, 30]) {
+            // the connection of the one before serves the next where it is well; where not, there is a new one
+            if (at === "connect" || at === "EHLO" || at === "AUTH") server.dropAll()
+            server.faults.add({ protocol: "smtp", at, action: { _tag: "Delay", duration: Duration.millis(20) } })
+            const one = draft()
+            const fiber = yield* Effect.forkChild(account.send(one))
+            yield* Effect.sleep(wait * fast)
+            yield* Fiber.interrupt(fiber)
+            const exit = yield* Fiber.await(fiber)
+            server.faults.clear()
+            if (Exit.isSuccess(exit)) assert.strictEqual(copiesOf(server, one), 1)
+            else assert.isAtMost(copiesOf(server, one), 1)
+            const next = draft()
+            assert.strictEqual(short(yield* send(account, next)), "Receipt", `after ${wait}`)
+            assert.strictEqual(copiesOf(server, next), 1)
+          }
+          assert.isAtMost(server.connections({ protocol: "smtp" }).length, 1)
+        })
+    )
+  }
+
+  truth("holds for many messages where the account is closed under them", ({ open, server }) =>
+    Effect.gen(function*() {
+      const told = new Map<Draft, Outcome>()
+      const drafts = Array.from({ length: 200 }, () => draft())
+      for (let n = 0; n < 20; n++) {
+        server.faults.add({
+          protocol: "smtp",
+          at: "end",
+          skip: n * 2,
+          action: { _tag: "Delay", duration: Duration.millis(5) }
+        })
+      }
+      const closing = yield* Scope.make()
+      const account = yield* Scope.provide(open(often), closing)
+      const sending = yield* Effect.forkChild(
+        Stream.runForEach(account.sendAll(drafts), ({ draft, result }) => Effect.sync(() => told.set(draft, result)))
+      )
+      yield* Effect.repeat(Effect.sleep("1 second"), { until: () => told.size >= 10 })
+      yield* Scope.close(closing, Exit.void)
+      yield* Fiber.join(sending)
+      assert.strictEqual(told.size, drafts.length, "everybody is answered")
+      const left = Effect.sync(() => server.connections({ protocol: "smtp" }).length)
+      // the server notices a little later
+      yield* Effect.repeat(left, { until: (count) => count === 0, times: 100, schedule: Schedule.spaced("1 second") })
+      assert.strictEqual(yield* left, 0)
+      const seen = new Set<string>()
+      for (const [one, outcome] of told) {
+        const [copies, tag] = [copiesOf(server, one), short(outcome)]
+        seen.add(tag)
+        assert.isAtMost(copies, 1)
+        if (tag !== "OutcomeUnknown") assert.strictEqual(copies, tag === "Receipt" ? 1 : 0, tag)
+      }
+      assert.isTrue(seen.has("Receipt") && seen.has("AccountClosed"), [...seen].join())
+    }))
 
   for (const seed of [1, 2, 3, 4]) {
     truth(
