@@ -4,21 +4,50 @@
  */
 import { Schema } from "effect"
 
+/** RFC 9051 9, nz-number. */
+const maxUid = 0xffffffff
+
+export const isUid = (uid: number): boolean => Number.isInteger(uid) && uid >= 1 && uid <= maxUid
+
+const noUid = `a UID is a whole number from 1 to ${maxUid}`
+
+/** The first place at which the numbers are not those of a set, and why. */
+const flawOf = (uids: ReadonlyArray<number>): Schema.FilterIssue | undefined => {
+  let previous = 0
+  for (let index = 0; index < uids.length; index++) {
+    const uid = uids[index] ?? 0
+    if (!isUid(uid)) return { path: [index], issue: noUid }
+    if (uid <= previous) {
+      const issue = uid === previous
+        ? `UID ${uid} is there twice`
+        : `UID ${uid} stands behind ${previous}; a set is in ascending order`
+      return { path: [index], issue }
+    }
+    previous = uid
+  }
+  return undefined
+}
+
 const MailboxState = { mailbox: Schema.String, uidValidity: Schema.Int }
 
 /** One message, named so that it can never be taken for another. */
 export class MessageRef extends Schema.Class<MessageRef>("effect-mail/MessageRef")({
   ...MailboxState,
-  uid: Schema.Int
+  uid: Schema.Int.check(Schema.makeFilter((uid) => isUid(uid) ? undefined : noUid))
 }) {}
 
-/** Messages of one mailbox. Build with `MessageSet.of`, which sorts and removes duplicates. */
+/**
+ * Messages of one mailbox. Build with `MessageSet.of`, which sorts and removes duplicates; what is built or decoded
+ * otherwise must be so already.
+ */
 export class MessageSet extends Schema.Class<MessageSet>("effect-mail/MessageSet")({
   ...MailboxState,
-  uids: Schema.Array(Schema.Int)
+  uids: Schema.Array(Schema.Int).check(Schema.makeFilter(flawOf))
 }) {
   static of(mailbox: string, uidValidity: number, uids: Iterable<number>): MessageSet {
-    return new MessageSet({ mailbox, uidValidity, uids: [...new Set(uids)].sort((a, b) => a - b) })
+    const given = [...uids]
+    if (flawOf(given) === undefined && Number.isInteger(uidValidity)) return trusted(MessageSet, { mailbox, uidValidity, uids: given })
+    return new MessageSet({ mailbox, uidValidity, uids: [...new Set(given)].sort((a, b) => a - b) })
   }
 
   /** No messages, of no mailbox. */
@@ -55,11 +84,7 @@ export class MessageSet extends Schema.Class<MessageSet>("effect-mail/MessageSet
   }
 
   ref(uid: number): MessageRef {
-    // One for each row of a fetch: the checks would cost several times as much as the making, and know nothing new.
-    return Object.assign<MessageRef, { mailbox: string; uidValidity: number; uid: number }>(
-      Object.create(MessageRef.prototype),
-      { mailbox: this.mailbox, uidValidity: this.uidValidity, uid }
-    )
+    return trusted(MessageRef, { mailbox: this.mailbox, uidValidity: this.uidValidity, uid })
   }
 
   /** The same mailbox with other UIDs. */
@@ -84,7 +109,13 @@ export class MessageSet extends Schema.Class<MessageSet>("effect-mail/MessageSet
   chunks(size: number): ReadonlyArray<MessageSet> {
     const parts: Array<MessageSet> = []
     for (let start = 0; start < this.uids.length; start += size) {
-      parts.push(new MessageSet({ ...this.#state, uids: this.uids.slice(start, start + size) }))
+      parts.push(
+        trusted(MessageSet, {
+          mailbox: this.mailbox,
+          uidValidity: this.uidValidity,
+          uids: this.uids.slice(start, start + size)
+        })
+      )
     }
     return parts
   }
@@ -108,11 +139,14 @@ export class MessageSet extends Schema.Class<MessageSet>("effect-mail/MessageSet
   toRange(): string {
     return toRange(this.uids)
   }
-
-  get #state() {
-    return { mailbox: this.mailbox, uidValidity: this.uidValidity }
-  }
 }
+
+/**
+ * An instance without its checks: where there is one for each row of a fetch, or a hundred thousand UIDs in one, they
+ * would cost several times as much as the making, and know nothing new.
+ */
+const trusted = <A extends object, Fields extends Partial<A>>(of: { readonly prototype: A }, fields: Fields): A =>
+  Object.assign<A, Fields>(Object.create(of.prototype), fields)
 
 /** A sequence set ("1:5,9") of sorted, unique numbers. */
 export const toRange = (sorted: ReadonlyArray<number>): string => {

@@ -2,7 +2,7 @@
  * A set of UIDs kept as ranges: a mailbox of a million messages without holes costs as much as one of ten. Immutable.
  * Its text is a sequence set ("1:5,9", RFC 9051 9); the empty set is "".
  */
-import { toRange } from "./MessageSet.ts"
+import { isUid, toRange } from "./MessageSet.ts"
 
 type Range = readonly [first: number, last: number]
 
@@ -81,9 +81,6 @@ export class UidRanges {
     return this.#ranges.map(([first, last]) => first === last ? `${first}` : `${first}:${last}`).join(",")
   }
 }
-
-/** RFC 9051 9, nz-number. */
-const isUid = (number: number) => number > 0 && number < 2 ** 32
 
 const normal = (ranges: ReadonlyArray<Range>): ReadonlyArray<Range> => {
   const sorted = [...ranges].sort(([a], [b]) => a - b)

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schema } from "effect"
 import { MessageRef, MessageSet, toSets } from "../../src/domain/MessageSet.ts"
 
 describe("MessageSet", () => {
@@ -35,5 +36,54 @@ describe("MessageSet", () => {
   it("cuts into chunks without losing any", () => {
     const set = MessageSet.of("INBOX", 7, [1, 2, 3, 4, 5])
     assert.deepStrictEqual(set.chunks(2).map((chunk) => chunk.toRange()), ["1:2", "3:4", "5"])
+  })
+
+  const uid = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 0xffffffff }))
+  it.effect.prop("comes back from JSON as it was, however it was made", [Schema.Array(uid), Schema.Array(uid)], ([one, two]) =>
+    Effect.gen(function*() {
+      const first = MessageSet.of("INBOX", 7, one)
+      const second = first.with(new Set(two))
+      const refs = [...one, ...two].map((uid) => new MessageRef({ mailbox: "INBOX", uidValidity: 7, uid }))
+      const made = [
+        first,
+        second,
+        first.union(second),
+        first.difference(second),
+        ...first.chunks(3),
+        ...MessageSet.group(refs),
+        ...toSets([first, second, ...refs])
+      ]
+      for (const set of made) {
+        assert.deepStrictEqual([...set.uids], [...new Set(set.uids)].sort((a, b) => a - b))
+        const text = JSON.stringify(yield* Schema.encodeEffect(MessageSet)(set))
+        const back = yield* Schema.decodeUnknownEffect(MessageSet)(JSON.parse(text))
+        assert.deepStrictEqual(back, set)
+        assert.deepStrictEqual(back, new MessageSet(set))
+        for (const ref of set.refs) assert.deepStrictEqual(ref, new MessageRef(ref))
+      }
+    }))
+
+  it.effect.each<readonly [ReadonlyArray<number>, string]>([
+    [[2, 1], "UID 1 stands behind 2; a set is in ascending order\n  at [\"uids\"][1]"],
+    [[1, 5, 5], "UID 5 is there twice\n  at [\"uids\"][2]"],
+    [[0, 1], "a UID is a whole number from 1 to 4294967295\n  at [\"uids\"][0]"],
+    [[1, 2 ** 32], "a UID is a whole number from 1 to 4294967295\n  at [\"uids\"][1]"],
+    [[1, 1.5], "Expected an integer\n  at [\"uids\"][1]"],
+    [[1, Number.NaN], "Expected an integer\n  at [\"uids\"][1]"]
+  ])("of %j is none", ([uids, message]) =>
+    Effect.gen(function*() {
+      const fields = { mailbox: "INBOX", uidValidity: 7, uids }
+      const error = yield* Effect.flip(Schema.decodeUnknownEffect(MessageSet)(fields))
+      assert.strictEqual(error.message, message)
+      assert.throws(() => new MessageSet(fields))
+    }))
+
+  it("is not made of numbers that are no UIDs, nor is a reference", () => {
+    for (const uid of [0, -1, 1.5, Number.NaN, Infinity, 2 ** 32]) {
+      assert.throws(() => MessageSet.of("INBOX", 7, [1, uid]))
+      assert.throws(() => MessageSet.of("INBOX", 7, [uid]))
+      assert.throws(() => new MessageRef({ mailbox: "INBOX", uidValidity: 7, uid }))
+    }
+    assert.throws(() => MessageSet.of("INBOX", 1.5, [1]))
   })
 })
