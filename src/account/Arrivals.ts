@@ -5,6 +5,7 @@
  * however many there are.
  */
 import { Effect } from "effect"
+import { mailboxName } from "../domain/MailboxName.ts"
 import type { Reason } from "../domain/MailError.ts"
 import type { ImapConnection, SelectedMailbox } from "../driver/ImapDriver.ts"
 
@@ -40,6 +41,4 @@ export class Arrivals {
   }
 }
 
-/** INBOX has no case (RFC 9051 5.1). */
-const keyOf = (mailbox: string, uidValidity: number): string =>
-  `${uidValidity} ${/^inbox$/i.test(mailbox) ? "INBOX" : mailbox}`
+const keyOf = (mailbox: string, uidValidity: number): string => `${uidValidity} ${mailboxName(mailbox)}`

@@ -11,6 +11,7 @@ import type { Draft } from "../domain/Draft.ts"
 import type { Envelope } from "../domain/Envelope.ts"
 import type { Fetched, FetchItems } from "../domain/Fetch.ts"
 import type { Mailbox, MailboxStatus, Quota } from "../domain/Mailbox.ts"
+import { mailboxName } from "../domain/MailboxName.ts"
 import type { MailError } from "../domain/MailError.ts"
 import type { Changes } from "../domain/MailEvent.ts"
 import type { Message, MessageOutline } from "../domain/Message.ts"
@@ -225,9 +226,8 @@ const make = Effect.fnUntraced(function*(config: AccountConfig, options?: Accoun
   const copies = SentCopy.make(config, changing, sentMailbox, reconciliation)
   const outbox = Outbox.make(operations, sending, reconciliation, copies)
 
-  const { operation, streaming, toMailError } = PublicCalls.make(config.name)
+  const { onMailbox, operation, streaming, toMailError } = PublicCalls.make(config.name)
 
-  const named = (mailbox: string) => mailbox
   const ofMessages = (messages: Messages) => mailboxOf(messages)
 
   const sendOne = operation("MailAccount.send", outbox.sendOneOfMany)
@@ -237,16 +237,16 @@ const make = Effect.fnUntraced(function*(config: AccountConfig, options?: Accoun
     capabilities: operation("MailAccount.capabilities", () => mailboxes.capabilities)(),
 
     mailboxes: operation("MailAccount.mailboxes", mailboxes.list),
-    status: operation("MailAccount.status", mailboxes.status, named),
-    createMailbox: operation("MailAccount.createMailbox", mailboxes.create, named),
-    renameMailbox: operation("MailAccount.renameMailbox", mailboxes.rename, named),
-    deleteMailbox: operation("MailAccount.deleteMailbox", mailboxes.delete, named),
-    subscribe: operation("MailAccount.subscribe", mailboxes.subscribe, named),
-    unsubscribe: operation("MailAccount.unsubscribe", mailboxes.unsubscribe, named),
+    status: onMailbox("MailAccount.status", mailboxes.status),
+    createMailbox: onMailbox("MailAccount.createMailbox", mailboxes.create),
+    renameMailbox: onMailbox("MailAccount.renameMailbox", mailboxes.rename),
+    deleteMailbox: onMailbox("MailAccount.deleteMailbox", mailboxes.delete),
+    subscribe: onMailbox("MailAccount.subscribe", mailboxes.subscribe),
+    unsubscribe: onMailbox("MailAccount.unsubscribe", mailboxes.unsubscribe),
     quota: operation(
       "MailAccount.quota",
       (mailbox?: string) => mailboxes.quota(mailbox ?? "INBOX"),
-      (mailbox) => mailbox
+      (mailbox) => mailbox === undefined ? undefined : mailboxName(mailbox)
     ),
 
     search: operation("MailAccount.search", reading.search, (query) => query.mailbox),
@@ -272,12 +272,12 @@ const make = Effect.fnUntraced(function*(config: AccountConfig, options?: Accoun
     ),
     copy: operation(
       "MailAccount.copy",
-      (messages: Messages, to: string) => onSet(messages, Option.none(), (set) => changing.copy(set, to)),
+      (messages: Messages, to: string) => onSet(messages, Option.none(), (set) => changing.copy(set, mailboxName(to))),
       ofMessages
     ),
     move: operation(
       "MailAccount.move",
-      (messages: Messages, to: string) => onSet(messages, Option.none(), (set) => changing.move(set, to)),
+      (messages: Messages, to: string) => onSet(messages, Option.none(), (set) => changing.move(set, mailboxName(to))),
       ofMessages
     ),
     remove: operation(
@@ -286,7 +286,7 @@ const make = Effect.fnUntraced(function*(config: AccountConfig, options?: Accoun
         onSet(messages, MessageSet.empty, (set) => changing.remove(set, options)),
       ofMessages
     ),
-    append: operation(
+    append: onMailbox(
       "MailAccount.append",
       (mailbox: string, message: Draft | Uint8Array, options?: AppendOptions) =>
         Effect.flatMap(
@@ -296,12 +296,11 @@ const make = Effect.fnUntraced(function*(config: AccountConfig, options?: Accoun
               flags: options?.flags ?? [],
               ...(options?.internalDate === undefined ? {} : { internalDate: options.internalDate })
             })
-        ),
-      named
+        )
     ),
 
-    changes: operation("MailAccount.changes", watching.changes, named),
-    watch: (mailbox, options) => streaming("MailAccount.watch", watching.watch(mailbox, options), mailbox),
+    changes: onMailbox("MailAccount.changes", watching.changes),
+    watch: (mailbox, options) => streaming("MailAccount.watch", watching.watch(mailbox, options), mailboxName(mailbox)),
 
     send: operation("MailAccount.send", outbox.send),
     sendAll: (drafts, options) =>
@@ -324,10 +323,10 @@ const make = Effect.fnUntraced(function*(config: AccountConfig, options?: Accoun
   return MailAccount.of({
     ...account,
     withMailbox: (mailbox, use, options) =>
-      withMailbox(mailbox, use, options).pipe(
+      withMailbox(mailboxName(mailbox), use, options).pipe(
         Effect.provideService(CurrentOperation, "withMailbox"),
         Effect.withSpan("MailAccount.withMailbox", {
-          attributes: { "mail.account": config.name, "mail.mailbox": mailbox }
+          attributes: { "mail.account": config.name, "mail.mailbox": mailboxName(mailbox) }
         })
       )
   })

@@ -106,7 +106,7 @@ export const heldTo = (
     })
 
   const ours = (operation: string, messages: Messages): Effect.Effect<void, MailError> => {
-    const stranger = toSets(messages).find((set) => !isSame(set.mailbox, mailbox))
+    const stranger = toSets(messages).find((set) => set.mailbox !== mailbox)
     return stranger === undefined ? Effect.void : failure(
       operation,
       new InvalidInput({ field: "messages", problem: `they are of "${stranger.mailbox}", not of "${mailbox}"` })
@@ -136,7 +136,7 @@ export const heldTo = (
           : criteria === undefined
           ? Query.in(mailbox)
           : Query.in(mailbox).and(criteria)
-        if (!isSame(query.mailbox, mailbox)) {
+        if (query.mailbox !== mailbox) {
           return failure(
             "search",
             new InvalidInput({ field: "query", problem: `it is of "${query.mailbox}", not of "${mailbox}"` })
@@ -198,6 +198,3 @@ export const make = ({ leasing }: Operations, steps: Steps, toMailError: ToMailE
   return withMailbox
 }
 
-/** INBOX has no case (RFC 9051 5.1). */
-const isSame = (one: string, other: string): boolean =>
-  one === other || (one.toUpperCase() === "INBOX" && other.toUpperCase() === "INBOX")

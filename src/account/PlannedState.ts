@@ -2,6 +2,7 @@
  * The account as it would be after the steps of a plan: which mailboxes there are under which names, which messages have
  * left them, how many have come, how much space is taken. Everything else is as the server says.
  */
+import { mailboxName } from "../domain/MailboxName.ts"
 import type { PlannedStart } from "./PlannedPace.ts"
 
 /** What a name means after the plan: a mailbox of the server by its name there, one of the plan, or none. */
@@ -16,9 +17,6 @@ type Edit =
   | { readonly _tag: "Renamed"; readonly from: string; readonly to: string; readonly delimiter: string | null }
 
 const absent: Place = { _tag: "Absent" }
-
-/** INBOX has no case (RFC 9051 5.1). */
-export const canonical = (path: string): string => path.toUpperCase() === "INBOX" ? "INBOX" : path
 
 /** A value: every step makes a new one. */
 export class PlannedState {
@@ -47,7 +45,7 @@ export class PlannedState {
 
   /** What the name means now. A real mailbox need not exist: that is the server's to say. */
   resolve(mailbox: string): Place {
-    let path = canonical(mailbox)
+    let path = mailboxName(mailbox)
     for (const [index, edit] of [...this.#edits.entries()].toReversed()) {
       if (edit._tag === "Created" && edit.path === path) return { _tag: "Planned", id: index }
       if (edit._tag === "Deleted" && edit.path === path) return absent
@@ -89,16 +87,16 @@ export class PlannedState {
   }
 
   created(path: string): PlannedState {
-    return this.#with({ edits: [...this.#edits, { _tag: "Created", path: canonical(path) }] })
+    return this.#with({ edits: [...this.#edits, { _tag: "Created", path: mailboxName(path) }] })
   }
 
   deleted(path: string): PlannedState {
-    return this.#with({ edits: [...this.#edits, { _tag: "Deleted", path: canonical(path) }] })
+    return this.#with({ edits: [...this.#edits, { _tag: "Deleted", path: mailboxName(path) }] })
   }
 
   /** With everything below it; INBOX stays, and its messages move (RFC 9051 6.3.6). `messages`: how many it has. */
   renamed(from: string, to: string, delimiter: string | null, messages: number): PlannedState {
-    if (canonical(from) !== "INBOX") {
+    if (mailboxName(from) !== "INBOX") {
       return this.#with({ edits: [...this.#edits, { _tag: "Renamed", from, to, delimiter }] })
     }
     const made = this.created(to)

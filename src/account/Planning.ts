@@ -6,7 +6,7 @@ import { Clock, Duration, Effect, Option, Stream } from "effect"
 import type { AccountConfig } from "../domain/AccountConfig.ts"
 import { Draft } from "../domain/Draft.ts"
 import type { Mailbox, MailboxStatus } from "../domain/Mailbox.ts"
-import { badMailboxName } from "../domain/MailboxName.ts"
+import { badMailboxName, mailboxName } from "../domain/MailboxName.ts"
 import {
   InvalidInput,
   MailboxNotFound,
@@ -30,7 +30,7 @@ import type { MailAccount } from "./MailAccount.ts"
 import type { AppendOptions } from "./OpenMailbox.ts"
 import type { SendingOptions } from "./Outbox.ts"
 import { startOf } from "./PlannedPace.ts"
-import { canonical, type Place, type PlannedState } from "./PlannedState.ts"
+import { type Place, type PlannedState } from "./PlannedState.ts"
 
 export interface SandboxOptions {
   /** Octets of a message that is sent, which a server tells only to who sends; default: no limit. */
@@ -90,7 +90,7 @@ export const make = (
   const find = (state: PlannedState, mailbox: string) =>
     Effect.map(Effect.andThen(named(mailbox), reading(account.mailboxes())), (listed) => {
       const place = state.resolve(mailbox)
-      const found = place._tag === "Real" ? listed.find(({ path }) => canonical(path) === place.path) : undefined
+      const found = place._tag === "Real" ? listed.find(({ path }) => mailboxName(path) === place.path) : undefined
       return {
         place,
         isThere: place._tag === "Planned" || found !== undefined,
@@ -157,10 +157,10 @@ export const make = (
       const target = yield* find(state, to)
       if (!source.isThere) return yield* new MailboxNotFound({ mailbox: from })
       if (target.isThere) return yield* rejected("ALREADYEXISTS", `there is a mailbox "${to}" already`)
-      if (canonical(from) !== "INBOX" && source.delimiter !== null && to.startsWith(from + source.delimiter)) {
+      if (mailboxName(from) !== "INBOX" && source.delimiter !== null && to.startsWith(from + source.delimiter)) {
         return yield* rejected("CANNOT", `"${to}" is below "${from}"`)
       }
-      const messages = canonical(from) === "INBOX" ? yield* countIn(state, source.place) : 0
+      const messages = mailboxName(from) === "INBOX" ? yield* countIn(state, source.place) : 0
       return {
         step: new Plan.RenameMailbox({ from, to }),
         after: state.renamed(from, to, source.delimiter, messages),
@@ -172,7 +172,7 @@ export const make = (
     Effect.fnUntraced(function*(state) {
       const { isThere, place } = yield* find(state, mailbox)
       if (!isThere) return { step: new Plan.DeleteMailbox({ mailbox }), after: state, answer: undefined }
-      if (canonical(mailbox) === "INBOX") return yield* rejected("CANNOT", "INBOX cannot be deleted")
+      if (mailboxName(mailbox) === "INBOX") return yield* rejected("CANNOT", "INBOX cannot be deleted")
       const lost = yield* countIn(state, place)
       return { step: new Plan.DeleteMailbox({ mailbox, lost }), after: state.deleted(mailbox), answer: undefined }
     })

@@ -4,6 +4,7 @@
  */
 import { Cause, Context, Effect, References, Scope, Stream, Tracer } from "effect"
 import { Agent } from "../domain/Agent.ts"
+import { mailboxName } from "../domain/MailboxName.ts"
 import { MailError, type Reason } from "../domain/MailError.ts"
 import { CurrentOperation } from "../governor/Telemetry.ts"
 
@@ -39,6 +40,17 @@ export const make = (account: string) => {
       )
     })
 
+  /** An operation on the mailbox of this name. */
+  const onMailbox = <Args extends ReadonlyArray<unknown>, A>(
+    name: Name,
+    run: (mailbox: string, ...args: Args) => Effect.Effect<A, Reason>
+  ) =>
+    operation(
+      name,
+      (mailbox: string, ...args: Args) => run(mailboxName(mailbox), ...args),
+      (...[mailbox]) => mailboxName(mailbox)
+    )
+
   /** One layer for all of it, since each costs a short stream as much as its own work. */
   const streaming = <A>(name: Name, stream: Stream.Stream<A, Reason>, mailbox: string | undefined) => {
     const short = shortOf(name)
@@ -61,5 +73,5 @@ export const make = (account: string) => {
       }))
   }
 
-  return { operation, streaming, toMailError }
+  return { onMailbox, operation, streaming, toMailError }
 }

@@ -4,6 +4,7 @@
  */
 import { Context, Effect, Layer, Option, Stream } from "effect"
 import type { AccountConfig } from "../domain/AccountConfig.ts"
+import { mailboxName } from "../domain/MailboxName.ts"
 import { InvalidInput, MailError, type Reason } from "../domain/MailError.ts"
 import { MessageSet } from "../domain/MessageSet.ts"
 import { Plan, type PlanStep } from "../domain/Plan.ts"
@@ -157,6 +158,11 @@ const sandboxed = (
       Effect.withSpan(`Sandbox.${operation}`, { attributes: { "mail.account": account.name, "mail.mailbox": mailbox } })
     )
 
+  const onMailbox =
+    <Args extends ReadonlyArray<unknown>>(operation: string, check: (mailbox: string, ...args: Args) => Check<void>) =>
+    (mailbox: string, ...args: Args): Effect.Effect<void, MailError> =>
+      change(operation, mailboxName(mailbox), record(check(mailboxName(mailbox), ...args)))
+
   const sandbox: MailAccount["Service"] = MailAccount.of({
     name: account.name,
     capabilities: account.capabilities,
@@ -176,11 +182,11 @@ const sandboxed = (
     watch: account.watch,
     stats: account.stats,
 
-    createMailbox: (mailbox) => change("createMailbox", mailbox, record(planning.createMailbox(mailbox))),
-    renameMailbox: (from, to) => change("renameMailbox", from, record(planning.renameMailbox(from, to))),
-    deleteMailbox: (mailbox) => change("deleteMailbox", mailbox, record(planning.deleteMailbox(mailbox))),
-    subscribe: (mailbox) => change("subscribe", mailbox, record(planning.subscribe(mailbox))),
-    unsubscribe: (mailbox) => change("unsubscribe", mailbox, record(planning.unsubscribe(mailbox))),
+    createMailbox: onMailbox("createMailbox", planning.createMailbox),
+    renameMailbox: onMailbox("renameMailbox", planning.renameMailbox),
+    deleteMailbox: onMailbox("deleteMailbox", planning.deleteMailbox),
+    subscribe: onMailbox("subscribe", planning.subscribe),
+    unsubscribe: onMailbox("unsubscribe", planning.unsubscribe),
 
     flag: (messages, options) =>
       change(
@@ -189,9 +195,9 @@ const sandboxed = (
         onSet(messages, MessageSet.empty, (set) => record(planning.flag(set, options)))
       ),
     copy: (messages, to) =>
-      change("copy", mailboxOf(messages), onSet(messages, Option.none(), (set) => record(planning.copy(set, to)))),
+      change("copy", mailboxOf(messages), onSet(messages, Option.none(), (set) => record(planning.copy(set, mailboxName(to))))),
     move: (messages, to) =>
-      change("move", mailboxOf(messages), onSet(messages, Option.none(), (set) => record(planning.move(set, to)))),
+      change("move", mailboxOf(messages), onSet(messages, Option.none(), (set) => record(planning.move(set, mailboxName(to))))),
     remove: (messages, options) =>
       change(
         "remove",
@@ -199,7 +205,11 @@ const sandboxed = (
         onSet(messages, MessageSet.empty, (set) => record(planning.remove(set, options)))
       ),
     append: (mailbox, message, options) =>
-      change("append", mailbox, Effect.flatMap(planning.append(mailbox, message, options), record)),
+      change(
+        "append",
+        mailboxName(mailbox),
+        Effect.flatMap(planning.append(mailboxName(mailbox), message, options), record)
+      ),
     send: (draft, options) => change("send", undefined, Effect.flatMap(planning.send(draft, options), record)),
     sendAll: (drafts, options) =>
       (Stream.isStream(drafts) ? drafts : Stream.fromIterable(drafts)).pipe(

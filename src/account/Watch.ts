@@ -5,6 +5,7 @@
  */
 import { Clock, Duration, Effect, Latch, Option, Schedule, type Scope, Semaphore, Stream } from "effect"
 import type { Cursor } from "../domain/Cursor.ts"
+import { mailboxName } from "../domain/MailboxName.ts"
 import { InvalidInput, type Reason } from "../domain/MailError.ts"
 import type { Changes } from "../domain/MailEvent.ts"
 import type { Operations } from "./Operations.ts"
@@ -155,15 +156,13 @@ export const make = (operations: Operations) => {
 
 export type Watch = ReturnType<typeof make>
 
-/** The one name of the mailbox, if the cursor is of it. INBOX is the same in any case (RFC 9051 5.1). */
+/** The one name of the mailbox, if the cursor is of it. */
 const ofMailbox = (mailbox: string, since: Cursor | undefined): Effect.Effect<string, InvalidInput> => {
-  const name = canonical(mailbox)
-  return since === undefined || canonical(since.mailbox) === name ? Effect.succeed(name) : Effect.fail(
+  const name = mailboxName(mailbox)
+  return since === undefined || mailboxName(since.mailbox) === name ? Effect.succeed(name) : Effect.fail(
     new InvalidInput({ field: "since", problem: `the cursor is of mailbox "${since.mailbox}", not of "${mailbox}"` })
   )
 }
-
-const canonical = (mailbox: string) => /^inbox$/i.test(mailbox) ? "INBOX" : mailbox
 
 /** Whether there is more to know than `known`, if `seen` is what is there. */
 const isBehind = (known: Cursor, seen: Cursor): boolean => {

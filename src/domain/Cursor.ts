@@ -3,6 +3,7 @@
  * store beside the effects of the events it came with, in the same transaction; `encode` makes it a string.
  */
 import { Effect, Schema } from "effect"
+import { MailboxName, mailboxName } from "./MailboxName.ts"
 import { InvalidInput } from "./MailError.ts"
 import { UidRanges } from "./UidRanges.ts"
 
@@ -11,7 +12,7 @@ const Ranges = Schema.String.check(
 )
 
 export class Cursor extends Schema.Class<Cursor>("effect-mail/Cursor")({
-  mailbox: Schema.String,
+  mailbox: MailboxName,
   /** 0: nothing has been seen yet. */
   uidValidity: Schema.Int,
   uidNext: Schema.Int,
@@ -27,7 +28,7 @@ export class Cursor extends Schema.Class<Cursor>("effect-mail/Cursor")({
 }) {
   /** Before the first message: the next round tells every message as arrived. */
   static start(mailbox: string): Cursor {
-    return new Cursor({ mailbox, uidValidity: 0, uidNext: 1, modseq: 0n, ahead: {}, known: {} })
+    return new Cursor({ mailbox: mailboxName(mailbox), uidValidity: 0, uidNext: 1, modseq: 0n, ahead: {}, known: {} })
   }
 
   /** The cursor as text, JSON inside. */

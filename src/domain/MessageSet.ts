@@ -3,6 +3,7 @@
  * UIDs are unsigned 32-bit numbers (RFC 9051 2.3.1.1); sets are sorted and free of duplicates.
  */
 import { Schema } from "effect"
+import { MailboxName, mailboxName } from "./MailboxName.ts"
 
 /** RFC 9051 9, nz-number. */
 const maxUid = 0xffffffff
@@ -28,13 +29,18 @@ const flawOf = (uids: ReadonlyArray<number>): Schema.FilterIssue | undefined => 
   return undefined
 }
 
-const MailboxState = { mailbox: Schema.String, uidValidity: Schema.Int }
+const MailboxState = { mailbox: MailboxName, uidValidity: Schema.Int }
+type MailboxState = Schema.Struct.Type<typeof MailboxState>
 
 /** One message, named so that it can never be taken for another. */
 export class MessageRef extends Schema.Class<MessageRef>("effect-mail/MessageRef")({
   ...MailboxState,
   uid: Schema.Int.check(Schema.makeFilter((uid) => isUid(uid) ? undefined : noUid))
-}) {}
+}) {
+  constructor(fields: MailboxState & { readonly uid: number }, options?: Schema.MakeOptions) {
+    super({ ...fields, mailbox: mailboxName(fields.mailbox) }, options)
+  }
+}
 
 /**
  * Messages of one mailbox. Build with `MessageSet.of`, which sorts and removes duplicates; what is built or decoded
@@ -44,9 +50,13 @@ export class MessageSet extends Schema.Class<MessageSet>("effect-mail/MessageSet
   ...MailboxState,
   uids: Schema.Array(Schema.Int).check(Schema.makeFilter(flawOf))
 }) {
+  constructor(fields: MailboxState & { readonly uids: ReadonlyArray<number> }, options?: Schema.MakeOptions) {
+    super({ ...fields, mailbox: mailboxName(fields.mailbox) }, options)
+  }
+
   static of(mailbox: string, uidValidity: number, uids: Iterable<number>): MessageSet {
     const given = [...uids]
-    if (flawOf(given) === undefined && Number.isInteger(uidValidity)) return trusted(MessageSet, { mailbox, uidValidity, uids: given })
+    if (flawOf(given) === undefined && Number.isInteger(uidValidity)) return trusted(MessageSet, { mailbox: mailboxName(mailbox), uidValidity, uids: given })
     return new MessageSet({ mailbox, uidValidity, uids: [...new Set(given)].sort((a, b) => a - b) })
   }
 

@@ -4,6 +4,7 @@
  */
 import { Effect, Inspectable, Result, Schema } from "effect"
 import { type Criterion, toSearchKey } from "./Criteria.ts"
+import { MailboxName, mailboxName } from "./MailboxName.ts"
 import { InvalidInput } from "./MailError.ts"
 import { parseSearchKey, printSearchKey } from "./QuerySyntax.ts"
 import { all, allOf, anyOf, negate, SearchKey } from "./SearchKey.ts"
@@ -24,9 +25,13 @@ export type Alternatives =
  * a bad one ("2026-02-30", an empty keyword, a line break in a text) is found by `validate`, before anything is sent.
  */
 export class Query extends Schema.Class<Query>("effect-mail/Query")({
-  mailbox: Schema.String,
+  mailbox: MailboxName,
   key: SearchKey
 }) {
+  constructor(fields: { readonly mailbox: string; readonly key: SearchKey }, options?: Schema.MakeOptions) {
+    super({ ...fields, mailbox: mailboxName(fields.mailbox) }, options)
+  }
+
   /** All messages of INBOX. */
   static get inbox(): Query {
     return Query.in("INBOX")

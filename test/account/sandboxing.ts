@@ -170,6 +170,13 @@ const impossible: Readonly<
     run: (account) => Effect.andThen(account.createMailbox("New"), account.renameMailbox("Work", "New"))
   },
   "deleting INBOX": { run: (account) => account.deleteMailbox("inbox") },
+  "moving to INBOX what is nowhere": {
+    run: (account) => account.move(new MessageRef({ mailbox: "inbox", uidValidity: 1, uid: 9 }), "Inbox")
+  },
+  "filing beyond the quota in INBOX": {
+    options: { quota: 10_240 },
+    run: (account) => account.append("inbox", Buffer.from(letter("a", 20_000)))
+  },
   "subscribing to nothing": { run: (account) => account.subscribe("nowhere") },
   "creating a mailbox without a name": { run: (account) => account.createMailbox("") },
   "a name with a line break": { run: (account) => account.deleteMailbox("a\r\nb") },

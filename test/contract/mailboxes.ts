@@ -1,7 +1,7 @@
 /** The contract of everything about mailboxes themselves: names, counters, subscriptions, quota. */
 import { assert, describe } from "@effect/vitest"
 import { Effect, Option } from "effect"
-import { Query } from "../../src/index.ts"
+import { MessageRef, Query } from "../../src/index.ts"
 import { file, fileAll, letterOf } from "./letters.ts"
 import { type Account, reasonOf, type Suite } from "./Subject.ts"
 
@@ -211,6 +211,16 @@ export const mailboxes = ({ test }: Suite): void => {
         assert.strictEqual((yield* ann.search(Query.inbox.and({ flagged: true }))).size, 1)
         yield* file(ann, "INBOX")
         assert.strictEqual((yield* ann.status("inbox")).messages, 2)
+        assert.strictEqual((yield* ann.status("inbox")).mailbox, "INBOX")
+        assert.deepStrictEqual([ref.mailbox, found.mailbox], ["INBOX", "INBOX"])
+        yield* ann.withMailbox("InBox", (inbox) =>
+          Effect.gen(function*() {
+            assert.strictEqual(inbox.mailbox, "INBOX")
+            const odd = new MessageRef({ ...ref, mailbox: "inbox" })
+            assert.deepStrictEqual((yield* inbox.message(odd)).ref, ref)
+            assert.isTrue((yield* inbox.flag([ref, odd], { add: ["\\Seen"] })).has(ref.uid))
+            assert.strictEqual((yield* inbox.search(Query.in("inbox"))).size, 2)
+          }))
       }))
 
     test("has its capabilities in upper case", ({ open }) =>

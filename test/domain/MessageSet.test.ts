@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
+import { Cursor } from "../../src/domain/Cursor.ts"
 import { MessageRef, MessageSet, toSets } from "../../src/domain/MessageSet.ts"
+import { Query } from "../../src/domain/Query.ts"
 
 describe("MessageSet", () => {
   it("is sorted and free of duplicates, and prints as a sequence set", () => {
@@ -76,6 +78,32 @@ describe("MessageSet", () => {
       const error = yield* Effect.flip(Schema.decodeUnknownEffect(MessageSet)(fields))
       assert.strictEqual(error.message, message)
       assert.throws(() => new MessageSet(fields))
+    }))
+
+  it("knows INBOX by one name, and any other as it is written", () => {
+    const ref = new MessageRef({ mailbox: "inbox", uidValidity: 7, uid: 1 })
+    const sets = [
+      MessageSet.of("Inbox", 7, [3]),
+      MessageSet.of("iNBOX", 7, [3, 2]),
+      new MessageSet({ mailbox: "inbox", uidValidity: 7, uids: [4] }),
+      MessageSet.fromRefs([ref]) ?? assert.fail()
+    ]
+    assert.deepStrictEqual(toSets([...sets, ref]).map((set) => [set.mailbox, set.toRange()]), [["INBOX", "1:4"]])
+    for (const name of ["inbox/sub", "inbox.sub", "INBOX ", "inboxes", "\u0131nbox", "work", "Work"]) {
+      assert.strictEqual(MessageSet.of(name, 7, []).mailbox, name)
+      assert.strictEqual(Query.in(name).mailbox, name)
+    }
+    assert.strictEqual(Query.in("inbox").and({ seen: true }).mailbox, "INBOX")
+    assert.strictEqual(Cursor.start("inbox").mailbox, "INBOX")
+  })
+
+  it.effect("knows INBOX by one name also from JSON", () =>
+    Effect.gen(function*() {
+      const fields = { mailbox: "inbox", uidValidity: 7 }
+      const set = yield* Schema.decodeUnknownEffect(MessageSet)({ ...fields, uids: [1] })
+      const ref = yield* Schema.decodeUnknownEffect(MessageRef)({ ...fields, uid: 1 })
+      assert.deepStrictEqual([set.mailbox, ref.mailbox], ["INBOX", "INBOX"])
+      assert.deepStrictEqual(set.refs, [ref])
     }))
 
   it("is not made of numbers that are no UIDs, nor is a reference", () => {

@@ -166,6 +166,18 @@ describe("SELECT over IMAP", () => {
     }).pipe(Effect.provide(imapflow.layer)))
 })
 
+describe("the name INBOX over IMAP", () => {
+  it.effect("is sent for itself in any case, and for no other name", () =>
+    Effect.gen(function*() {
+      const { connection, server } = yield* session({ lines: ["C: DELETE INBOX", "S: $ NO [CANNOT] never"] })
+      assert.strictEqual((yield* Effect.flip(connection.delete("iNBOX")))._tag, "Rejected")
+      const before = server.heard.length
+      // a dotless i, which is an I in upper case
+      assert.deepInclude(yield* Effect.flip(connection.delete("\u0131nbox")), { field: "mailbox" })
+      assert.strictEqual(server.heard.length, before)
+    }).pipe(Effect.provide(imapflow.layer)))
+})
+
 describe("FETCH over IMAP", () => {
   it.effect("never marks as seen, and asks for no more than it was asked for", () =>
     Effect.gen(function*() {

@@ -5,13 +5,13 @@
 import { Effect, Result } from "effect"
 import type { FetchItems } from "../../domain/Fetch.ts"
 import { Mailbox, MailboxStatus, Quota, QuotaResource, type SpecialUse } from "../../domain/Mailbox.ts"
-import { badMailboxName } from "../../domain/MailboxName.ts"
+import { badMailboxName, mailboxName } from "../../domain/MailboxName.ts"
 import { InvalidInput, type Reason, Unsupported } from "../../domain/MailError.ts"
 import type { CopyResult, FetchOptions, ImapConnection, SelectedMailbox, SelectOptions } from "../ImapDriver.ts"
 import type { CopyResponseObject, ListResponse, MailboxObject, QuotaResponse, StatusObject } from "./client.ts"
 import { collectRows, type Decoders } from "./fetch.ts"
 import { makeIdle } from "./idle.ts"
-import { badItems, badRange, canonical, isSection, readOnly, storable, uidRange } from "./input.ts"
+import { badItems, badRange, isSection, mistaken, readOnly, storable, uidRange } from "./input.ts"
 import { type Link, notSelected } from "./link.ts"
 import { hearResync } from "./resync.ts"
 import { owned } from "./rows.ts"
@@ -52,8 +52,9 @@ export const makeConnection = (link: Link, decoders: Decoders): ImapConnection =
 
   const named = <A>(mailbox: string, use: (path: string) => Effect.Effect<A, Reason>): Effect.Effect<A, Reason> =>
     Effect.suspend(() => {
-      const reason = badMailboxName(mailbox)
-      return reason === undefined ? use(canonical(mailbox)) : Effect.fail(reason)
+      const path = mailboxName(mailbox)
+      const reason = badMailboxName(path) ?? mistaken(path)
+      return reason === undefined ? use(path) : Effect.fail(reason)
     })
 
   const requires = (capability: string, detail: string): Effect.Effect<void, Reason> =>

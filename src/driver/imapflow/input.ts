@@ -6,8 +6,11 @@ import type { FetchItems } from "../../domain/Fetch.ts"
 import { InvalidInput, type Reason, Rejected } from "../../domain/MailError.ts"
 import type { SelectedMailbox } from "../ImapDriver.ts"
 
-/** INBOX has no case (RFC 9051 5.1). */
-export const canonical = (mailbox: string): string => mailbox.toUpperCase() === "INBOX" ? "INBOX" : mailbox
+/** imapflow takes every name for INBOX that is so in upper case, "\u0131nbox" with a dotless i among them. */
+export const mistaken = (mailbox: string): Reason | undefined =>
+  mailbox !== "INBOX" && mailbox.toUpperCase() === "INBOX"
+    ? new InvalidInput({ field: "mailbox", problem: "this name would be taken for INBOX" })
+    : undefined
 
 const uidSet = /^(?:[1-9]\d{0,9}|\*)(?::(?:[1-9]\d{0,9}|\*))?$/
 

@@ -1,4 +1,5 @@
 /** Mailbox names on the wire: modified UTF-7 (RFC 3501 5.1.3), INBOX in any case, and LIST patterns. Pure. */
+import { mailboxName } from "../../domain/MailboxName.ts"
 
 /** The wire form of a name. */
 export const encodeMailboxName = (name: string): string =>
@@ -9,13 +10,10 @@ export const encodeMailboxName = (name: string): string =>
 
 /** The name behind a wire form. What is not valid stands for itself. */
 export const decodeMailboxName = (wire: string): string =>
-  canonical(
+  mailboxName(
     wire.replaceAll(/&([A-Za-z0-9+,]*)-/g, (_, base64: string) =>
       base64 === "" ? "&" : fromUtf16BigEndian(Buffer.from(base64.replaceAll(",", "/"), "base64")))
   )
-
-/** INBOX is INBOX in any case (RFC 9051 5.1). */
-export const canonical = (name: string): string => name.toUpperCase() === "INBOX" ? "INBOX" : name
 
 /** Whether a name matches a LIST pattern: `*` is anything, `%` anything but the delimiter. */
 export const toListPattern = (pattern: string, delimiter: string): RegExp => {
