@@ -94,16 +94,26 @@ const paragraphs = new Set(["p", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "ul"
 /** Deeper quotations are written at this depth. */
 const maxDepth = 20
 
+/** A line of text, and how deep in quotations it stands. */
+interface Line {
+  readonly depth: number
+  readonly text: string
+}
+
+const writtenLine = ({ depth, text }: Line): string => {
+  const mark = ">".repeat(Math.min(depth, maxDepth))
+  return mark === "" || text === "" ? mark + text : `${mark} ${text}`
+}
+
 /** What a reader sees, as text: blocks on lines of their own, quotations behind ">", images by their alternative text. */
 export const textOfHtml = (html: string): string => {
-  const lines: Array<string> = []
+  const lines: Array<Line> = []
   let line = ""
   // asked of the string itself, it would be copied together each time
   let blankAtEnd = true
   let depth = 0
   let skipping = 0
   let preformatted = 0
-  const markOf = (depth: number) => ">".repeat(Math.min(depth, maxDepth))
   const add = (text: string) => {
     line += text
     if (text !== "") blankAtEnd = text.endsWith(" ")
@@ -114,14 +124,13 @@ export const textOfHtml = (html: string): string => {
   }
   /** Ends the line, and with `outer` puts one empty line of that depth below it. */
   const end = (outer?: number) => {
-    const mark = markOf(depth)
     const full = line.trimEnd()
-    if (full !== "") lines.push(mark === "" ? full : `${mark} ${full}`)
+    if (full !== "") lines.push({ depth, text: full })
     reset()
     const last = lines.at(-1)
     if (outer === undefined || last === undefined) return
-    if (!/^>*$/.test(last)) lines.push(markOf(outer))
-    else if (last.length > outer) lines[lines.length - 1] = markOf(outer)
+    if (last.text !== "") lines.push({ depth: outer, text: "" })
+    else if (last.depth > outer) lines[lines.length - 1] = { depth: outer, text: "" }
   }
   const write = (text: string) => {
     if (skipping > 0) return
@@ -130,7 +139,7 @@ export const textOfHtml = (html: string): string => {
       const parts = decoded.replace(/\r\n?/g, "\n").split("\n")
       parts.forEach((part, index) => {
         if (index > 0) {
-          lines.push(`${markOf(depth)}${depth > 0 ? " " : ""}${line}`)
+          lines.push({ depth, text: line })
           reset()
         }
         add(part)
@@ -149,7 +158,7 @@ export const textOfHtml = (html: string): string => {
       if (skipping > 0) return
       if (name === "br") {
         if (line.trim() === "") {
-          lines.push(markOf(depth))
+          lines.push({ depth, text: "" })
           reset()
         } else end()
       } else if (name === "hr") {
@@ -171,9 +180,9 @@ export const textOfHtml = (html: string): string => {
     }
   })
   end()
-  while (lines.length > 0 && /^>*$/.test(lines.at(-1) ?? "")) lines.pop()
-  const first = lines.findIndex((each) => each !== "")
-  return lines.slice(first < 0 ? lines.length : first).join("\n")
+  while (lines.at(-1)?.text === "") lines.pop()
+  const first = lines.findIndex(({ depth, text }) => depth > 0 || text !== "")
+  return lines.slice(first < 0 ? lines.length : first).map(writtenLine).join("\n")
 }
 
 /** Elements that are left out themselves, while what stands in them stays. */

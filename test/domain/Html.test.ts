@@ -75,9 +75,19 @@ describe("HTML to be quoted", () => {
     assert.strictEqual(quotableHtml(html), html)
   })
 
-  it.prop("shows plain text as it was", [Schema.String], ([text]) => {
-    const flat = text.replace(/\r\n?|\s/g, " ").replace(/ +/g, " ").replace(/&/g, "+").trim()
-    assert.strictEqual(textOfHtml(htmlOfText(flat)), flat)
+  const signs = Schema.Array(Schema.Literals([">", ">>", "<", "&", "&gt;", "\"", "-", " ", "a", "\n", "\u00a0"]))
+  it.prop("shows plain text as it was, line for line", [Schema.Array(Schema.String), signs], ([lines, signs]) => {
+    const flat = (line: string) => line.replace(/\s+/g, " ").trim()
+    for (const text of [lines.map(flat).join("\n"), signs.join("").split("\n").map(flat).join("\n")]) {
+      const shown = text.replace(/^\n+|\n+$/g, "")
+      assert.strictEqual(textOfHtml(htmlOfText(text)), shown)
+    }
+  })
+
+  it("tells text of \">\" from an empty line of a quotation", () => {
+    assert.strictEqual(textOfHtml("&gt;"), ">")
+    assert.strictEqual(textOfHtml("<p>a</p><p>&gt;&gt;</p><p>b</p>"), "a\n\n>>\n\nb")
+    assert.strictEqual(textOfHtml("<blockquote>a<br><br>b<br><br></blockquote>c"), "> a\n>\n> b\n\nc")
   })
 
   it("is read in time linear in its length", () => {
