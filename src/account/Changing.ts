@@ -4,7 +4,15 @@
  * caller is told so (`OutcomeUnknown`).
  */
 import { Effect, Option } from "effect"
-import { InvalidInput, MessageNotFound, OutcomeUnknown, type Reason, Unsupported } from "../domain/MailError.ts"
+import { isFlag } from "../domain/Flag.ts"
+import {
+  InvalidInput,
+  mayHaveTakenPlace,
+  MessageNotFound,
+  OutcomeUnknown,
+  type Reason,
+  Unsupported
+} from "../domain/MailError.ts"
 import { MessageRef, MessageSet } from "../domain/MessageSet.ts"
 import type { AppendOptions, CopyResult, FlagChange, ImapConnection } from "../driver/ImapDriver.ts"
 import type { Mailboxes } from "./Mailboxes.ts"
@@ -263,9 +271,8 @@ export const toChange = ({ add, remove, set }: FlagOptions): Effect.Effect<FlagC
   return Effect.as(checkedFlags(change.flags), change)
 }
 
-/** A flag is an atom, with a backslash in front for the system's own (RFC 9051 9, flag). */
 const checkedFlags = (flags: ReadonlyArray<string>): Effect.Effect<void, InvalidInput> => {
-  const odd = flags.find((flag) => !/^\\?[!#$&'+,\-./0-9:;<=>?@A-Z[^_`a-z|}~]+$/.test(flag))
+  const odd = flags.find((flag) => !isFlag(flag))
   return odd === undefined
     ? Effect.void
     : Effect.fail(new InvalidInput({ field: "flags", problem: `${JSON.stringify(odd)} is no flag` }))
@@ -318,9 +325,6 @@ const joined = (parts: ReadonlyArray<Option.Option<MessageSet>>): Option.Option<
       return others.reduce((set, other) => set.union(other), first)
     }
   )
-
-/** The command may have reached the server, and its answer did not reach us. */
-const mayHaveTakenPlace = (reason: Reason): boolean => "written" in reason && reason.written
 
 /** A question in the course of a change: where it fails nothing has been done, and all of it may be tried again. */
 const asking = <A>(question: Effect.Effect<A, Reason>): Effect.Effect<A, Reason> => Effect.mapError(question, unwritten)

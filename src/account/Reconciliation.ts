@@ -5,6 +5,7 @@
 import { Duration, Effect, Option } from "effect"
 import { type Delivery, Found, NotFound } from "../domain/Delivery.ts"
 import { InvalidInput, type Reason } from "../domain/MailError.ts"
+import { messageIdsIn } from "../domain/MessageId.ts"
 import type { SentMailbox } from "./SentMailbox.ts"
 
 /** How long is waited before each look. */
@@ -34,6 +35,6 @@ export type Reconciliation = ReturnType<typeof make>
 
 /** A header is searched for a part of it: less than a whole id would find other messages. */
 const checked = (messageId: string): Effect.Effect<string, InvalidInput> =>
-  /^<[^<>\s]+>$/.test(messageId)
+  messageIdsIn(messageId)[0] === messageId
     ? Effect.succeed(messageId)
     : Effect.fail(new InvalidInput({ field: "messageId", problem: "give it whole, with its angle brackets" }))

@@ -5,6 +5,7 @@
 import { Duration, Effect } from "effect"
 import { Draft } from "../domain/Draft.ts"
 import { OutcomeUnknown, type Reason } from "../domain/MailError.ts"
+import { messageIdOf } from "../domain/MessageId.ts"
 import type { Composed, MessageComposer } from "../driver/MessageComposer.ts"
 import type { DsnOptions, SendOptions, SmtpAccepted } from "../driver/SmtpDriver.ts"
 import * as Composing from "./Composing.ts"
@@ -64,7 +65,7 @@ export const make = (operations: Operations, composer: MessageComposer["Service"
   ): Effect.Effect<{ readonly source: Uint8Array; readonly messageId: string | undefined }, Reason> =>
     message instanceof Draft
       ? composing.toFile(message)
-      : Effect.sync(() => ({ source: message, messageId: messageIdOf(message) }))
+      : Effect.sync(() => ({ source: message, messageId: idOfSource(message) }))
 
   return { compose: composing.toSend, submit, toSource }
 }
@@ -75,8 +76,8 @@ const holding = (hold: SubmissionOptions["hold"]): Pick<SendOptions, "holdMillis
   hold === undefined ? {} : { holdMillis: hold === "round trip" ? "round-trip" : Duration.toMillis(hold) }
 
 /** The Message-ID field of the header, as far as it can be searched for. */
-const messageIdOf = (source: Uint8Array): string | undefined => {
+const idOfSource = (source: Uint8Array): string | undefined => {
   const header = Buffer.from(source.buffer, source.byteOffset, Math.min(source.length, 64 * 1024)).toString("latin1")
   const end = header.search(/\r?\n\r?\n/)
-  return /^message-id:\s*(<[^<>\s]+>)/im.exec(end < 0 ? header : header.slice(0, end))?.[1]
+  return messageIdOf(end < 0 ? header : header.slice(0, end))
 }

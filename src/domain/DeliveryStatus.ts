@@ -5,6 +5,7 @@
 import { Option, Schema } from "effect"
 import { isMailbox } from "./AddressText.ts"
 import { valuesOf } from "./HeaderText.ts"
+import { messageIdOf } from "./MessageId.ts"
 import type { Original, OriginalAttachment } from "./Original.ts"
 
 export const DeliveryAction = Schema.Literals(["failed", "delayed", "delivered", "relayed", "expanded"])
@@ -150,15 +151,13 @@ const returnedId = (message: Original): string | undefined => {
     .map((type) => partOf(message, type)).find((part) => part?.content !== undefined)
   if (part?.content !== undefined) {
     const header = textOf(part.content.subarray(0, 64 * 1024)).replace(/^\s+/, "").split(/\r?\n\r?\n/, 1).join("")
-    return idIn(header)
+    return messageIdOf(header)
   }
   const copy = /^-{2,}[^\n]*(?:copy|original message|returned message|message header)[^\n]*\n([\s\S]*)/im.exec(
     message.text ?? ""
   )?.[1]
-  return copy === undefined ? undefined : idIn(copy)
+  return copy === undefined ? undefined : messageIdOf(copy)
 }
-
-const idIn = (header: string): string | undefined => /^message-id:\s*(<[^<>\s]+>)/im.exec(header)?.[1]
 
 // --- reports made for people
 

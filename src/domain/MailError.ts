@@ -341,6 +341,10 @@ export const Reason = Schema.Union([
 ])
 export type Reason = typeof Reason.Type
 
+/** What was asked for may have reached the server, and its answer did not reach us. */
+export const mayHaveTakenPlace = (reason: Reason): boolean =>
+  reason._tag === "OutcomeUnknown" || ("written" in reason && reason.written)
+
 /**
  * The one error of the library: which account, which operation, which mailbox, and why.
  * Recover from one reason with `Effect.catchReason("MailError", "Throttled", …)`.

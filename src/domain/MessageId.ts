@@ -10,6 +10,13 @@ const maxIdLength = 250
 export const isMessageId = (text: string): boolean =>
   text.length <= maxIdLength && /^<[\x21-\x3b\x3d\x3f-\x7e]+>$/.test(text)
 
+/** All ids with their angle brackets that stand in a text, as in References and, among words, in an old In-Reply-To. */
+export const messageIdsIn = (text: string): ReadonlyArray<string> => text.match(/<[^<>\s]+>/g) ?? []
+
+/** The Message-ID field of a header that has not been taken apart. */
+export const messageIdOf = (header: string): string | undefined =>
+  /^message-id:\s*(<[^<>\s]+>)/im.exec(header)?.[1]
+
 interface Answered {
   readonly messageId?: string
   readonly inReplyTo?: string

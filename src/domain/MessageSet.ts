@@ -8,7 +8,8 @@ import { MailboxName, mailboxName } from "./MailboxName.ts"
 /** RFC 9051 9, nz-number. */
 const maxUid = 0xffffffff
 
-export const isUid = (uid: number): boolean => Number.isInteger(uid) && uid >= 1 && uid <= maxUid
+export const isUid = (uid: number | undefined): uid is number =>
+  uid !== undefined && Number.isInteger(uid) && uid >= 1 && uid <= maxUid
 
 const noUid = `a UID is a whole number from 1 to ${maxUid}`
 

@@ -5,6 +5,7 @@
  * It differs from the RFC's REFERENCES where that would join strangers: by subject alone, only an answer whose
  * predecessors are not there is put to a conversation, never two first messages that share a subject.
  */
+import { messageIdsIn } from "./MessageId.ts"
 import { baseSubject, isAnswer } from "./Subject.ts"
 
 /** What threading reads of a message; an `Envelope` fits. Ids with their angle brackets. */
@@ -136,7 +137,7 @@ const linked = <A extends Threadable>(messages: ReadonlyArray<A>): ReadonlyArray
     const before = message.references !== undefined && message.references.length > 0
       ? message.references
       // an old In-Reply-To can hold words and addresses; an id is what stands in brackets
-      : message.inReplyTo?.match(/<[^<>\s]+>/)?.slice(0, 1) ?? []
+      : messageIdsIn(message.inReplyTo ?? "").slice(0, 1)
     chains.push([own, before.filter((id) => id !== messageId).map(at)])
   }
   // what a message says of itself counts more than what others say of it

@@ -2,6 +2,7 @@
  * The header block of a message as text: fields in their order, unfolded, encoded words (RFC 2047) decoded, raw octets
  * read as UTF-8. Works on octets alone, so headers can be read even where the body defeats a parser.
  */
+import { messageIdsIn } from "../domain/MessageId.ts"
 
 /** One field. `value` is unfolded and trimmed but not decoded. */
 export interface RawField {
@@ -158,8 +159,8 @@ const decodeCharset = (octets: Buffer, charset: string, unknownCharset: (charset
 
 /** Message-IDs of In-Reply-To or References, with angle brackets (RFC 5322 3.6.4). Bare words are taken as ids too. */
 export const messageIds = (value: string): ReadonlyArray<string> => {
-  const bracketed = value.match(/<[^<>\s]+>/g)
-  if (bracketed !== null) return bracketed
+  const bracketed = messageIdsIn(value)
+  if (bracketed.length > 0) return bracketed
   return value.split(/[\s,]+/).map((word) => word.replace(/[<>]/g, "")).filter((word) => word.includes("@"))
     .map((word) => `<${word}>`)
 }

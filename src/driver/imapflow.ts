@@ -10,8 +10,9 @@ import { type ImapConnection, type ImapConnectOptions, ImapDriver } from "./Imap
 import type { ImapFlow } from "./imapflow/client.ts"
 import { makeConnection } from "./imapflow/connection.ts"
 import { Link } from "./imapflow/link.ts"
-import { tlsOptions, Wire } from "./imapflow/wire.ts"
+import { Wire } from "./imapflow/wire.ts"
 import { Witness } from "./imapflow/witness.ts"
+import { tlsOptions } from "./TlsOptions.ts"
 import { loadedOnce } from "./LoadedOnce.ts"
 
 const imapflow = loadedOnce(() => import("./imapflow/client.ts"))
@@ -48,7 +49,6 @@ const makeLink = ({ credentials, endpoint }: ImapConnectOptions, Client: typeof 
     secure: security === "tls",
     // Required where it is wanted: without it imapflow would go on in clear.
     doSTARTTLS: security === "starttls",
-    ...(trust?.servername === undefined ? {} : { servername: trust.servername }),
     tls: tlsOptions(trust),
     transport: wire.transport,
     auth: {

@@ -6,7 +6,6 @@
 import { Deferred, Duration, Effect, Exit, Layer, Redacted, type Scope, Semaphore } from "effect"
 import { isAscii } from "node:buffer"
 import * as Net from "node:net"
-import { getCACertificates } from "node:tls"
 import { type Endpoint, portOf } from "../domain/AccountConfig.ts"
 import type { AccessToken, Login } from "../domain/Credentials.ts"
 import { ConnectionLost, type Reason, TimedOut, Unsupported } from "../domain/MailError.ts"
@@ -27,6 +26,7 @@ import {
   readCapabilities,
   withoutSecret
 } from "./SmtpHandshake.ts"
+import { tlsOptions } from "./TlsOptions.ts"
 
 export { layerComposer } from "./nodemailer/composer.ts"
 
@@ -93,11 +93,7 @@ const openWire = ({ connectTimeoutMillis, credentials, endpoint }: SmtpConnectOp
     secure: security === "tls",
     requireTLS: security === "starttls",
     ignoreTLS: security === "none",
-    tls: {
-      ...(trust?.ca === undefined ? {} : { ca: [...getCACertificates("default"), trust.ca] }),
-      ...(trust?.servername === undefined ? {} : { servername: trust.servername }),
-      rejectUnauthorized: trust?.verify !== false
-    },
+    tls: tlsOptions(trust),
     customAuth: credentials._tag === "AccessToken" ? { [bearer]: authenticateBearer(endpoint, credentials) } : {},
     connectionTimeout: connectTimeoutMillis + backstopMillis,
     greetingTimeout: connectTimeoutMillis + backstopMillis,

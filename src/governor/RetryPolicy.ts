@@ -4,7 +4,7 @@
  * an operation may be repeated; knows no operation, connection or queue.
  */
 import { Duration, Effect, Random, Schedule } from "effect"
-import type { Reason } from "../domain/MailError.ts"
+import { mayHaveTakenPlace, type Reason } from "../domain/MailError.ts"
 
 /** How often and how long between attempts; its input is the reason of the last failure. Any schedule will do. */
 export type RetryPolicy = Schedule.Schedule<unknown, Reason>
@@ -134,19 +134,15 @@ const retrying = (policy: RetryPolicy, safety: Safety, onRetry?: (retry: Retry) 
         return self.pipe(
           Effect.tapError((reason) =>
             Effect.sync(() => {
-              if (mayHaveBeenDone(reason)) doubt = reason
+              if (mayHaveTakenPlace(reason)) doubt = reason
             })
           ),
           repeated,
-          Effect.mapError((reason) => mayHaveBeenDone(reason) ? reason : doubt ?? reason)
+          Effect.mapError((reason) => mayHaveTakenPlace(reason) ? reason : doubt ?? reason)
         )
       })
       : repeated(self)
 }
-
-/** The command may have reached the server, and its answer did not reach us. */
-const mayHaveBeenDone = (reason: Reason): boolean =>
-  reason._tag === "OutcomeUnknown" || ("written" in reason && reason.written)
 
 /** Retry policies, and the guard that holds for all of them. `none` never repeats. */
 export const RetryPolicy = {

@@ -166,6 +166,32 @@ describe("SELECT over IMAP", () => {
     }).pipe(Effect.provide(imapflow.layer)))
 })
 
+describe("numbers over IMAP that are no UIDs", () => {
+  it.effect("are not taken for one: the places of new messages are unknown then, and rows strays", () =>
+    Effect.gen(function*() {
+      const { connection } = yield* session({
+        lines: [
+          "C: APPEND …",
+          "S: $ OK [APPENDUID 1 9999999999]",
+          "C: APPEND …",
+          "S: $ OK [APPENDUID 9999999999 5]",
+          "C: UID COPY …",
+          "S: $ OK [COPYUID 9999999999999999 1 5]",
+          "C: UID FETCH …",
+          "S: * 1 FETCH (UID 3 FLAGS ())",
+          "S: * 2 FETCH (UID 9999999999 FLAGS ())",
+          "S: * 3 FETCH (UID 0 FLAGS ())",
+          "S: $ OK"
+        ]
+      }, select)
+      const options = { flags: [] }
+      assert.isUndefined(yield* connection.append("INBOX", Buffer.from("a: b\r\n\r\n"), options))
+      assert.isUndefined(yield* connection.append("INBOX", Buffer.from("a: b\r\n\r\n"), options))
+      assert.isUndefined(yield* connection.copy("1", "Archive"))
+      assert.deepStrictEqual((yield* connection.fetch("1:*", { flags: true })).map(({ uid }) => uid), [3])
+    }).pipe(Effect.provide(imapflow.layer)))
+})
+
 describe("the name INBOX over IMAP", () => {
   it.effect("is sent for itself in any case, and for no other name", () =>
     Effect.gen(function*() {

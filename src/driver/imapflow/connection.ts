@@ -7,6 +7,7 @@ import type { FetchItems } from "../../domain/Fetch.ts"
 import { Mailbox, MailboxStatus, Quota, QuotaResource, type SpecialUse } from "../../domain/Mailbox.ts"
 import { badMailboxName, mailboxName } from "../../domain/MailboxName.ts"
 import { InvalidInput, type Reason, Unsupported } from "../../domain/MailError.ts"
+import { isUid } from "../../domain/MessageSet.ts"
 import type { CopyResult, FetchOptions, ImapConnection, SelectedMailbox, SelectOptions } from "../ImapDriver.ts"
 import type { CopyResponseObject, ListResponse, MailboxObject, QuotaResponse, StatusObject } from "./client.ts"
 import { collectRows, type Decoders } from "./fetch.ts"
@@ -125,9 +126,9 @@ export const makeConnection = (link: Link, decoders: Decoders): ImapConnection =
 
   const copied = (run: Effect.Effect<CopyResponseObject, Reason>): Effect.Effect<CopyResult, Reason> =>
     Effect.map(run, ({ uidMap, uidValidity }) =>
-      uidMap === undefined || uidValidity === undefined
-        ? undefined
-        : { uidValidity: Number(uidValidity), uids: uidMap })
+      uidMap !== undefined && isUid(Number(uidValidity))
+        ? { uidValidity: Number(uidValidity), uids: uidMap }
+        : undefined)
 
   return {
     capabilities,
@@ -289,7 +290,7 @@ export const makeConnection = (link: Link, decoders: Decoders): ImapConnection =
           { mailbox, size: source.byteLength }
         ).pipe(
           Effect.map(({ uid, uidValidity }) =>
-            uid === undefined || uidValidity === undefined ? undefined : { uidValidity: Number(uidValidity), uid }
+            isUid(uid) && isUid(Number(uidValidity)) ? { uidValidity: Number(uidValidity), uid } : undefined
           )
         )
       }),

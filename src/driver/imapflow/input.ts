@@ -3,6 +3,7 @@
  * and answers as if it had sent it; so nothing of the kind may reach it.
  */
 import type { FetchItems } from "../../domain/Fetch.ts"
+import { isFlag } from "../../domain/Flag.ts"
 import { InvalidInput, type Reason, Rejected } from "../../domain/MailError.ts"
 import type { SelectedMailbox } from "../ImapDriver.ts"
 
@@ -43,7 +44,7 @@ export const storable = (
 ): { readonly flags: ReadonlyArray<string> } | { readonly reason: Reason } => {
   const accepted: Array<string> = []
   for (const flag of flags) {
-    if (!/^\\?[!#$&'+-[^-z|}~]+$/.test(flag) || flag.toLowerCase() === "\\recent") {
+    if (!isFlag(flag) || flag.toLowerCase() === "\\recent") {
       return { reason: new InvalidInput({ field: "flags", problem: `"${flag}" is not a flag that can be stored` }) }
     }
     if (mailbox === undefined || mailbox.permanentFlags.includes("\\*")) {

@@ -1,4 +1,5 @@
 /** What a server tells beside its answer to `SELECT (QRESYNC …)` (RFC 7162 3.2.5); imapflow has it as events only. */
+import { isUid } from "../../domain/MessageSet.ts"
 import type { FlagsRow, Resync } from "../ImapDriver.ts"
 import type { ImapFlow } from "./client.ts"
 
@@ -19,10 +20,10 @@ export const hearResync = (client: ImapFlow) => {
   const vanished: Array<number> = []
   const changed: Array<FlagsRow & { readonly path: string }> = []
   const onExpunge = ({ earlier, uid }: ExpungeEvent) => {
-    if (uid !== undefined && earlier === true) vanished.push(uid)
+    if (isUid(uid) && earlier === true) vanished.push(uid)
   }
   const onFlags = ({ flags, modseq, path, uid }: FlagsEvent) => {
-    if (uid !== undefined) changed.push({ uid, flags: [...flags], modseq, path })
+    if (isUid(uid)) changed.push({ uid, flags: [...flags], modseq, path })
   }
   client.on("expunge", onExpunge).on("flags", onFlags)
   return {

@@ -4,6 +4,7 @@
  */
 import { Address, type BodyPart, EnvelopeFields } from "../../domain/Envelope.ts"
 import type { FetchItems, FetchValues } from "../../domain/Fetch.ts"
+import { isUid } from "../../domain/MessageSet.ts"
 import type { FetchedRow } from "../ImapDriver.ts"
 import type {
   FetchMessageObject,
@@ -84,7 +85,7 @@ export class Collector {
   add(message: FetchMessageObject): void {
     const { uid } = message
     // The type promises a UID, unsolicited rows have none.
-    if ((uid as number | undefined) === undefined || !this.#isAsked(uid)) {
+    if (!isUid(uid) || !this.#isAsked(uid)) {
       this.strays++
       return
     }

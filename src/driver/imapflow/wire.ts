@@ -6,7 +6,6 @@
 import { Deferred, Effect } from "effect"
 import * as net from "node:net"
 import * as tls from "node:tls"
-import type { Trust } from "../../domain/AccountConfig.ts"
 import type { ConnectionFailed } from "../../domain/MailError.ts"
 import type { ImapTransport, ImapTransportConnectOptions, ImapTransportOptions, ImapTransportSocket } from "./client.ts"
 
@@ -94,12 +93,6 @@ const parting = (socket: net.Socket): void => {
     return socket
   }
 }
-
-/** Node's TLS options for what an account trusts: `ca` comes beside the system's certificates, not in their place. */
-export const tlsOptions = (trust: Trust | undefined): tls.ConnectionOptions => ({
-  ...(trust?.ca === undefined ? {} : { ca: [...tls.getCACertificates("default"), trust.ca] }),
-  ...(trust?.verify === undefined ? {} : { rejectUnauthorized: trust.verify })
-})
 
 const secureOptions = (options: ImapTransportOptions): tls.ConnectionOptions => ({
   host: options.host,
