@@ -197,4 +197,3 @@ export const make = ({ leasing }: Operations, steps: Steps, toMailError: ToMailE
 
   return withMailbox
 }
-

@@ -30,7 +30,7 @@ import type { MailAccount } from "./MailAccount.ts"
 import type { AppendOptions } from "./OpenMailbox.ts"
 import type { SendingOptions } from "./Outbox.ts"
 import { startOf } from "./PlannedPace.ts"
-import { type Place, type PlannedState } from "./PlannedState.ts"
+import type { Place, PlannedState } from "./PlannedState.ts"
 
 export interface SandboxOptions {
   /** Octets of a message that is sent, which a server tells only to who sends; default: no limit. */

@@ -195,9 +195,17 @@ const sandboxed = (
         onSet(messages, MessageSet.empty, (set) => record(planning.flag(set, options)))
       ),
     copy: (messages, to) =>
-      change("copy", mailboxOf(messages), onSet(messages, Option.none(), (set) => record(planning.copy(set, mailboxName(to))))),
+      change(
+        "copy",
+        mailboxOf(messages),
+        onSet(messages, Option.none(), (set) => record(planning.copy(set, mailboxName(to))))
+      ),
     move: (messages, to) =>
-      change("move", mailboxOf(messages), onSet(messages, Option.none(), (set) => record(planning.move(set, mailboxName(to))))),
+      change(
+        "move",
+        mailboxOf(messages),
+        onSet(messages, Option.none(), (set) => record(planning.move(set, mailboxName(to))))
+      ),
     remove: (messages, options) =>
       change(
         "remove",

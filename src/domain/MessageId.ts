@@ -14,8 +14,7 @@ export const isMessageId = (text: string): boolean =>
 export const messageIdsIn = (text: string): ReadonlyArray<string> => text.match(/<[^<>\s]+>/g) ?? []
 
 /** The Message-ID field of a header that has not been taken apart. */
-export const messageIdOf = (header: string): string | undefined =>
-  /^message-id:\s*(<[^<>\s]+>)/im.exec(header)?.[1]
+export const messageIdOf = (header: string): string | undefined => /^message-id:\s*(<[^<>\s]+>)/im.exec(header)?.[1]
 
 interface Answered {
   readonly messageId?: string

@@ -57,7 +57,9 @@ export class MessageSet extends Schema.Class<MessageSet>("effect-mail/MessageSet
 
   static of(mailbox: string, uidValidity: number, uids: Iterable<number>): MessageSet {
     const given = [...uids]
-    if (flawOf(given) === undefined && Number.isInteger(uidValidity)) return trusted(MessageSet, { mailbox: mailboxName(mailbox), uidValidity, uids: given })
+    if (flawOf(given) === undefined && Number.isInteger(uidValidity)) {
+      return trusted(MessageSet, { mailbox: mailboxName(mailbox), uidValidity, uids: given })
+    }
     return new MessageSet({ mailbox, uidValidity, uids: [...new Set(given)].sort((a, b) => a - b) })
   }
 

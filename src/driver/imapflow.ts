@@ -12,8 +12,8 @@ import { makeConnection } from "./imapflow/connection.ts"
 import { Link } from "./imapflow/link.ts"
 import { Wire } from "./imapflow/wire.ts"
 import { Witness } from "./imapflow/witness.ts"
-import { tlsOptions } from "./TlsOptions.ts"
 import { loadedOnce } from "./LoadedOnce.ts"
+import { tlsOptions } from "./TlsOptions.ts"
 
 const imapflow = loadedOnce(() => import("./imapflow/client.ts"))
 

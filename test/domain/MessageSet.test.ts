@@ -41,29 +41,33 @@ describe("MessageSet", () => {
   })
 
   const uid = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 0xffffffff }))
-  it.effect.prop("comes back from JSON as it was, however it was made", [Schema.Array(uid), Schema.Array(uid)], ([one, two]) =>
-    Effect.gen(function*() {
-      const first = MessageSet.of("INBOX", 7, one)
-      const second = first.with(new Set(two))
-      const refs = [...one, ...two].map((uid) => new MessageRef({ mailbox: "INBOX", uidValidity: 7, uid }))
-      const made = [
-        first,
-        second,
-        first.union(second),
-        first.difference(second),
-        ...first.chunks(3),
-        ...MessageSet.group(refs),
-        ...toSets([first, second, ...refs])
-      ]
-      for (const set of made) {
-        assert.deepStrictEqual([...set.uids], [...new Set(set.uids)].sort((a, b) => a - b))
-        const text = JSON.stringify(yield* Schema.encodeEffect(MessageSet)(set))
-        const back = yield* Schema.decodeUnknownEffect(MessageSet)(JSON.parse(text))
-        assert.deepStrictEqual(back, set)
-        assert.deepStrictEqual(back, new MessageSet(set))
-        for (const ref of set.refs) assert.deepStrictEqual(ref, new MessageRef(ref))
-      }
-    }))
+  it.effect.prop(
+    "comes back from JSON as it was, however it was made",
+    [Schema.Array(uid), Schema.Array(uid)],
+    ([one, two]) =>
+      Effect.gen(function*() {
+        const first = MessageSet.of("INBOX", 7, one)
+        const second = first.with(new Set(two))
+        const refs = [...one, ...two].map((uid) => new MessageRef({ mailbox: "INBOX", uidValidity: 7, uid }))
+        const made = [
+          first,
+          second,
+          first.union(second),
+          first.difference(second),
+          ...first.chunks(3),
+          ...MessageSet.group(refs),
+          ...toSets([first, second, ...refs])
+        ]
+        for (const set of made) {
+          assert.deepStrictEqual([...set.uids], [...new Set(set.uids)].sort((a, b) => a - b))
+          const text = JSON.stringify(yield* Schema.encodeEffect(MessageSet)(set))
+          const back = yield* Schema.decodeUnknownEffect(MessageSet)(JSON.parse(text))
+          assert.deepStrictEqual(back, set)
+          assert.deepStrictEqual(back, new MessageSet(set))
+          for (const ref of set.refs) assert.deepStrictEqual(ref, new MessageRef(ref))
+        }
+      })
+  )
 
   it.effect.each<readonly [ReadonlyArray<number>, string]>([
     [[2, 1], "UID 1 stands behind 2; a set is in ascending order\n  at [\"uids\"][1]"],
