@@ -15,7 +15,7 @@ import { mailboxName } from "../domain/MailboxName.ts"
 import type { MailError } from "../domain/MailError.ts"
 import type { Changes } from "../domain/MailEvent.ts"
 import type { Message, MessageOutline } from "../domain/Message.ts"
-import { type MessageRef, type Messages, MessageSet } from "../domain/MessageSet.ts"
+import { type MessageRef, type Messages, MessageSet, toRef } from "../domain/MessageSet.ts"
 import type { Query } from "../domain/Query.ts"
 import type { Receipt } from "../domain/Receipt.ts"
 import type { Thread } from "../domain/Thread.ts"
@@ -260,9 +260,9 @@ const make = Effect.fnUntraced(function*(config: AccountConfig, options?: Accoun
         streaming("MailAccount.messages", reading.messages(messages, options), mailboxOf(messages)),
       (messages, options) => streaming("MailAccount.messages", reading.outlines(messages, options), mailboxOf(messages))
     ),
-    message: operation("MailAccount.message", reading.message, (ref) => ref.mailbox),
-    source: (ref) => streaming("MailAccount.source", reading.source(ref), ref.mailbox),
-    attachment: (ref, part) => streaming("MailAccount.attachment", reading.attachment(ref, part), ref.mailbox),
+    message: operation("MailAccount.message", (ref: MessageRef) => reading.message(toRef(ref)), (ref) => ref.mailbox),
+    source: (ref) => streaming("MailAccount.source", reading.source(toRef(ref)), ref.mailbox),
+    attachment: (ref, part) => streaming("MailAccount.attachment", reading.attachment(toRef(ref), part), ref.mailbox),
 
     flag: operation(
       "MailAccount.flag",

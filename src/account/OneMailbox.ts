@@ -1,12 +1,14 @@
 /** What a change takes: messages of one mailbox, in whatever form they were named. */
 import { Effect } from "effect"
+import { mailboxName } from "../domain/MailboxName.ts"
 import { InvalidInput, type Reason } from "../domain/MailError.ts"
-import { type Messages, MessageSet, toSets } from "../domain/MessageSet.ts"
+import type { MessageSet } from "../domain/MessageSet.ts"
+import { type Messages, toSets } from "../domain/MessageSet.ts"
 import { Query } from "../domain/Query.ts"
 
 /** The mailbox that errors and spans name: that of the first, where there are several. */
 export const mailboxOf = (messages: Query | Messages): string | undefined =>
-  messages instanceof Query || messages instanceof MessageSet ? messages.mailbox : toSets(messages)[0]?.mailbox
+  messages instanceof Query ? mailboxName(messages.mailbox) : toSets(messages)[0]?.mailbox
 
 /** Runs a change on the one set that `messages` name; there is nothing to do for none. */
 export const onSet = <A>(

@@ -6,6 +6,7 @@ import { Context, Effect, type Option, Stream } from "effect"
 import type { Criteria } from "../domain/Criteria.ts"
 import type { Draft } from "../domain/Draft.ts"
 import type { Fetched, FetchItems } from "../domain/Fetch.ts"
+import { mailboxName } from "../domain/MailboxName.ts"
 import { InvalidInput, MailboxChanged, MailError, type Reason } from "../domain/MailError.ts"
 import type { Message } from "../domain/Message.ts"
 import { type MessageRef, type Messages, type MessageSet, toSets } from "../domain/MessageSet.ts"
@@ -136,7 +137,7 @@ export const heldTo = (
           : criteria === undefined
           ? Query.in(mailbox)
           : Query.in(mailbox).and(criteria)
-        if (query.mailbox !== mailbox) {
+        if (mailboxName(query.mailbox) !== mailbox) {
           return failure(
             "search",
             new InvalidInput({ field: "query", problem: `it is of "${query.mailbox}", not of "${mailbox}"` })

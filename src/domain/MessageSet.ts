@@ -31,17 +31,12 @@ const flawOf = (uids: ReadonlyArray<number>): Schema.FilterIssue | undefined => 
 }
 
 const MailboxState = { mailbox: MailboxName, uidValidity: Schema.Int }
-type MailboxState = Schema.Struct.Type<typeof MailboxState>
 
 /** One message, named so that it can never be taken for another. */
 export class MessageRef extends Schema.Class<MessageRef>("effect-mail/MessageRef")({
   ...MailboxState,
   uid: Schema.Int.check(Schema.makeFilter((uid) => isUid(uid) ? undefined : noUid))
-}) {
-  constructor(fields: MailboxState & { readonly uid: number }, options?: Schema.MakeOptions) {
-    super({ ...fields, mailbox: mailboxName(fields.mailbox) }, options)
-  }
-}
+}) {}
 
 /**
  * Messages of one mailbox. Build with `MessageSet.of`, which sorts and removes duplicates; what is built or decoded
@@ -51,16 +46,16 @@ export class MessageSet extends Schema.Class<MessageSet>("effect-mail/MessageSet
   ...MailboxState,
   uids: Schema.Array(Schema.Int).check(Schema.makeFilter(flawOf))
 }) {
-  constructor(fields: MailboxState & { readonly uids: ReadonlyArray<number> }, options?: Schema.MakeOptions) {
-    super({ ...fields, mailbox: mailboxName(fields.mailbox) }, options)
-  }
-
   static of(mailbox: string, uidValidity: number, uids: Iterable<number>): MessageSet {
     const given = [...uids]
     if (flawOf(given) === undefined && Number.isInteger(uidValidity)) {
       return trusted(MessageSet, { mailbox: mailboxName(mailbox), uidValidity, uids: given })
     }
-    return new MessageSet({ mailbox, uidValidity, uids: [...new Set(given)].sort((a, b) => a - b) })
+    return new MessageSet({
+      mailbox: mailboxName(mailbox),
+      uidValidity,
+      uids: [...new Set(given)].sort((a, b) => a - b)
+    })
   }
 
   /** No messages, of no mailbox. */
@@ -76,7 +71,7 @@ export class MessageSet extends Schema.Class<MessageSet>("effect-mail/MessageSet
   static group(refs: Iterable<MessageRef>): ReadonlyArray<MessageSet> {
     const groups = new Map<string, { mailbox: string; uidValidity: number; uids: Array<number> }>()
     for (const { mailbox, uid, uidValidity } of refs) {
-      const key = `${uidValidity} ${mailbox}`
+      const key = `${uidValidity} ${mailboxName(mailbox)}`
       const group = groups.get(key)
       if (group === undefined) groups.set(key, { mailbox, uidValidity, uids: [uid] })
       else group.uids.push(uid)
@@ -184,9 +179,13 @@ export type Messages = MessageSet | Referring | ReadonlyArray<MessageSet | Refer
 /** A reference, or a value that carries one, like `Envelope` and `Message`. */
 export type Referring = MessageRef | { readonly ref: MessageRef }
 
+/** The reference by the one name of its mailbox, where it was made by hand with another. */
+export const toRef = ({ mailbox, uid, uidValidity }: MessageRef): MessageRef =>
+  trusted(MessageRef, { mailbox: mailboxName(mailbox), uidValidity, uid })
+
 /** The sets that `messages` names, one per mailbox and UIDVALIDITY. */
 export const toSets = (messages: Messages): ReadonlyArray<MessageSet> => {
-  if (messages instanceof MessageSet) return [messages]
+  if (messages instanceof MessageSet && messages.mailbox === mailboxName(messages.mailbox)) return [messages]
   const list: ReadonlyArray<MessageSet | Referring> = isList(messages) ? messages : [messages]
   return MessageSet.group(
     list.flatMap((item) => item instanceof MessageSet ? item.refs : [item instanceof MessageRef ? item : item.ref])

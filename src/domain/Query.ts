@@ -28,10 +28,6 @@ export class Query extends Schema.Class<Query>("effect-mail/Query")({
   mailbox: MailboxName,
   key: SearchKey
 }) {
-  constructor(fields: { readonly mailbox: string; readonly key: SearchKey }, options?: Schema.MakeOptions) {
-    super({ ...fields, mailbox: mailboxName(fields.mailbox) }, options)
-  }
-
   /** All messages of INBOX. */
   static get inbox(): Query {
     return Query.in("INBOX")
@@ -39,7 +35,7 @@ export class Query extends Schema.Class<Query>("effect-mail/Query")({
 
   /** All messages of a mailbox, by its path. */
   static in(mailbox: string): Query {
-    return new Query({ mailbox, key: all })
+    return new Query({ mailbox: mailboxName(mailbox), key: all })
   }
 
   /**
@@ -52,11 +48,15 @@ export class Query extends Schema.Class<Query>("effect-mail/Query")({
     )
   }
 
-  /** The same query if a server can be asked it, else `InvalidInput` with the criterion that cannot be sent. */
+  /** The query if a server can be asked it, by the one name of its mailbox, else `InvalidInput` with the criterion that cannot be sent. */
   static validate(query: Query): Effect.Effect<Query, InvalidInput> {
     const problem = query.mailbox === "" ? "an empty name" : textFlaw(query.mailbox)
     const flaw = problem === undefined ? flawOf(query.key) : { field: "mailbox", problem }
-    return Effect.fromResult(flaw === undefined ? Result.succeed(query) : Result.fail(new InvalidInput(flaw)))
+    return Effect.fromResult(
+      flaw === undefined
+        ? Result.succeed(new Query({ ...query, mailbox: mailboxName(query.mailbox) }, { disableChecks: true }))
+        : Result.fail(new InvalidInput(flaw))
+    )
   }
 
   /** The search keys in the protocol's syntax, in normal form; `Query.parse` reads them back. The mailbox is not in it. */

@@ -79,7 +79,7 @@ describe("MessageSet", () => {
   ])("of %j is none", ([uids, message]) =>
     Effect.gen(function*() {
       const fields = { mailbox: "INBOX", uidValidity: 7, uids }
-      const error = yield* Effect.flip(Schema.decodeUnknownEffect(MessageSet)(fields))
+      const error = yield* Effect.flip(Schema.decodeEffect(MessageSet)(fields))
       assert.strictEqual(error.message, message)
       assert.throws(() => new MessageSet(fields))
     }))
@@ -104,8 +104,8 @@ describe("MessageSet", () => {
   it.effect("knows INBOX by one name also from JSON", () =>
     Effect.gen(function*() {
       const fields = { mailbox: "inbox", uidValidity: 7 }
-      const set = yield* Schema.decodeUnknownEffect(MessageSet)({ ...fields, uids: [1] })
-      const ref = yield* Schema.decodeUnknownEffect(MessageRef)({ ...fields, uid: 1 })
+      const set = yield* Schema.decodeEffect(MessageSet)({ ...fields, uids: [1] })
+      const ref = yield* Schema.decodeEffect(MessageRef)({ ...fields, uid: 1 })
       assert.deepStrictEqual([set.mailbox, ref.mailbox], ["INBOX", "INBOX"])
       assert.deepStrictEqual(set.refs, [ref])
     }))
