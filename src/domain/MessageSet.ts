@@ -192,4 +192,5 @@ export const toSets = (messages: Messages): ReadonlyArray<MessageSet> => {
   )
 }
 
-const isList = (messages: Messages): messages is ReadonlyArray<MessageSet | Referring> => Array.isArray(messages)
+/** Many of these rather than one. */
+export const isList = (messages: Messages): messages is ReadonlyArray<MessageSet | Referring> => Array.isArray(messages)
