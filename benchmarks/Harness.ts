@@ -52,11 +52,11 @@ export interface Case {
   readonly name: string
   readonly subjects: ReadonlyArray<Subject>
   readonly expected?: Digest
-  /** Times are shown per operation. Default 1: the whole run. */
+  /** Times are shown for one of so many operations. Default: for the whole run. */
   readonly operations?: number
   readonly unit?: Unit
   readonly targets?: ReadonlyArray<Target | Bound>
-  /** Rounds, where the suite's number is too many or too few. */
+  /** Rounds, where `usualRounds` is too many or too few for what one takes. */
   readonly rounds?: number
   /** What bounds this case, for the reader of the table. */
   readonly bound?: string
@@ -92,6 +92,10 @@ export interface TargetResult {
 export interface CaseResult {
   readonly name: string
   readonly unit: Unit
+  /** What a figure is for. */
+  readonly per: "operation" | "run"
+  /** Runs that were counted, of each subject. */
+  readonly rounds: number
   readonly subjects: ReadonlyArray<SubjectResult>
   readonly targets: ReadonlyArray<TargetResult>
   readonly bound?: string
@@ -101,12 +105,22 @@ export interface SuiteResult {
   readonly name: string
   readonly question: string
   readonly server: string
-  readonly rounds: number
   readonly cases: ReadonlyArray<CaseResult>
   readonly notes: ReadonlyArray<string>
   /** Cases that did not come to their end, each with the reason; none where all is well. */
   readonly failures: ReadonlyArray<string>
 }
+
+/** How a suite is run. */
+export interface SuiteOptions {
+  /** Small sizes and one round, for correctness. */
+  readonly quick: boolean
+  /** For every case, whatever it thinks right. */
+  readonly rounds?: number | undefined
+}
+
+/** Rounds of a case that says nothing else. */
+const usualRounds = 7
 
 /** A run answered something else than the server holds. */
 export class WrongDigest extends Data.TaggedError("WrongDigest")<{ readonly message: string }> {}
@@ -134,7 +148,7 @@ const perMilli: Readonly<Record<Unit, number>> = { ms: 1, us: 1000, MB: 1 }
 /** Runs one suite to its result; fails only where it cannot so much as begin. */
 export const runSuite = (
   suite: Suite,
-  options: { readonly quick: boolean; readonly rounds: number; readonly log: (line: string) => void }
+  options: SuiteOptions & { readonly log: (line: string) => void }
 ): Effect.Effect<SuiteResult, unknown> =>
   Effect.gen(function*() {
     const cases: Array<CaseResult> = []
@@ -149,7 +163,8 @@ export const runSuite = (
           const seconds = Math.round((performance.now() - began) / 1000)
           options.log(`${suite.name}, ${test.name}: ${step} (${seconds} s)`)
         }
-        return measure(test, options.rounds, log).pipe(
+        const rounds = options.rounds ?? (options.quick ? 1 : test.rounds ?? usualRounds)
+        return measure(test, rounds, log).pipe(
           Effect.matchCause({
             onSuccess: (result) => void cases.push(result),
             onFailure: (cause) => {
@@ -162,7 +177,7 @@ export const runSuite = (
       },
       note: (text) => notes.push(text)
     }))
-    return { name: suite.name, question: suite.question, server, rounds: options.rounds, cases, notes, failures }
+    return { name: suite.name, question: suite.question, server, cases, notes, failures }
   })
 
 const wordsOf = (error: unknown): string => error instanceof Error ? error.message : String(error)
@@ -174,13 +189,12 @@ interface Sample {
 
 const measure = (
   test: Case,
-  defaultRounds: number,
+  rounds: number,
   log: (step: string) => void
 ): Effect.Effect<CaseResult, unknown> =>
   Effect.scoped(Effect.gen(function*() {
     const unit = test.unit ?? "ms"
     const able = test.subjects.filter(({ skip }) => skip === undefined)
-    const rounds = test.rounds ?? defaultRounds
     const samples = new Map<string, Array<Sample>>(able.map(({ name }) => [name, []]))
     const runs = new Map<string, Effect.Effect<Outcome, unknown>>()
     for (const subject of able) {
@@ -220,7 +234,16 @@ const measure = (
       }
     })
     const targets = (test.targets ?? []).flatMap((target) => judge(target, subjects, unit))
-    return { name: test.name, unit, subjects, targets, ...(test.bound === undefined ? {} : { bound: test.bound }) }
+    const per = test.operations === undefined ? "run" : "operation"
+    return {
+      name: test.name,
+      unit,
+      per,
+      rounds,
+      subjects,
+      targets,
+      ...(test.bound === undefined ? {} : { bound: test.bound })
+    }
   }))
 
 const once = (

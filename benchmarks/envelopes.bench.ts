@@ -98,7 +98,7 @@ export const suite: Suite = {
               connections === 1 ? "" : "s"
             }`,
             expected,
-            rounds: bench.size(5, 1),
+            rounds: 5,
             subjects: [library(server, port, connections), bare(same, server, port, connections, recipe.count)],
             targets: [{ against: same, atMost: 1.1 }],
             bound: "CPU of imapflow, which decodes ENVELOPE and BODYSTRUCTURE for all, in one Node process"

@@ -103,7 +103,7 @@ const compare = Effect.fnUntraced(function*(bench: Bench, recipe: MailboxRecipe)
   yield* bench.measure({
     name: `${recipe.count} messages of ${(octets / recipe.count / 1000).toFixed(1)} kB on average`,
     expected,
-    rounds: bench.size(3, 1),
+    rounds: 3,
     subjects: [
       library(server),
       // It makes HTML of texts and texts of HTML, so its texts are others: messages and attachments are compared.

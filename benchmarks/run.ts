@@ -2,19 +2,21 @@
  * `npm run bench`: runs the suites one after another, each in a process of its own, and reports. Options:
  *
  *   --only NAME,NAME   these suites only            --quick        small sizes, for correctness; under a minute
- *   --rounds N         interleaved runs (default 7) --json FILE    all results
+ *   --rounds N         interleaved runs of each   --json FILE    all results
  *   --compare          fail if a ratio is worse than in baseline.json by more than the noise
  *   --save             make these results the baseline, and write tables and charts from it
  */
 import { fork } from "node:child_process"
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { cpus, platform, release, tmpdir, totalmem } from "node:os"
 import { join } from "node:path"
 import { setTimeout as pause } from "node:timers/promises"
 import { parseArgs } from "node:util"
+import { toChart } from "./Chart.ts"
+import { compareResults } from "./Comparison.ts"
 import type { SuiteResult } from "./Harness.ts"
-import { regressions, type Results, toChart, toText, withResults } from "./Report.ts"
-import type { SuiteOptions } from "./suite.ts"
+import { blocksOf, chartOf, type Results, toText, withResults } from "./Report.ts"
+import type { SuiteTask } from "./suite.ts"
 import { suites } from "./suites.ts"
 
 const root = join(import.meta.dirname, "..")
@@ -49,12 +51,12 @@ const busyness = async (): Promise<number> => {
 
 const runSuite = async (name: string, directory: string): Promise<SuiteResult> => {
   const resultFile = join(directory, `${name}.json`)
-  const suiteOptions: SuiteOptions = {
+  const task: SuiteTask = {
     quick: options.quick,
-    rounds: Number(options.rounds ?? (options.quick ? 1 : 7)),
+    ...(options.rounds === undefined ? {} : { rounds: Number(options.rounds) }),
     resultFile
   }
-  const child = fork(join(import.meta.dirname, "suite.ts"), [name, JSON.stringify(suiteOptions)], {
+  const child = fork(join(import.meta.dirname, "suite.ts"), [name, JSON.stringify(task)], {
     execArgv: ["--expose-gc", "-C", "effect-mail-source"],
     stdio: ["ignore", "inherit", "pipe", "ipc"]
   })
@@ -130,11 +132,14 @@ if (hasFailed) process.exitCode = 1
 
 if (options.compare) {
   const baseline = JSON.parse(await readFile(baselineFile, "utf8")) as Results // written by --save
-  const worse = regressions(baseline, results)
+  const { compared, worse } = compareResults(baseline, results)
+  // A comparison of nothing is no comparison: sizes or names have changed since, or the run was a quick one.
+  if (compared === 0 || worse.length > 0) process.exitCode = 1
   process.stdout.write(
-    worse.length === 0 ? "No ratio is worse than the baseline.\n" : `Worse:\n  ${worse.join("\n  ")}\n`
+    worse.length === 0
+      ? `Of ${compared} ratios that the baseline has too, none is worse.\n`
+      : `Worse than the baseline, ${worse.length} of ${compared} ratios:\n  ${worse.join("\n  ")}\n`
   )
-  if (worse.length > 0) process.exitCode = 1
 }
 
 if (options.save) {
@@ -142,9 +147,10 @@ if (options.save) {
     throw new Error("only a complete, full run without failures can be saved")
   }
   await writeFile(baselineFile, `${JSON.stringify(results, null, 2)}\n`)
-  const readme = join(import.meta.dirname, "README.md")
-  await writeFile(readme, withResults(await readFile(readme, "utf8"), results))
-  for (const suite of results.suites) {
-    await writeFile(join(root, "docs", "benchmarks", `${suite.name}.svg`), toChart(suite))
+  for (const [path, block] of blocksOf(results)) {
+    const file = join(root, path)
+    await writeFile(file, withResults(await readFile(file, "utf8"), block))
   }
+  await mkdir(join(root, "docs", "benchmarks"), { recursive: true })
+  for (const suite of results.suites) await writeFile(join(root, chartOf(suite)), toChart(suite))
 }

@@ -1,17 +1,15 @@
 /** One suite, in a process of its own: started by `run.ts` with a name and options, it writes its result to a file. */
 import { Effect } from "effect"
 import { writeFile } from "node:fs/promises"
-import { runSuite } from "./Harness.ts"
+import { runSuite, type SuiteOptions } from "./Harness.ts"
 import { suites } from "./suites.ts"
 
-export interface SuiteOptions {
-  readonly quick: boolean
-  readonly rounds: number
+export interface SuiteTask extends SuiteOptions {
   readonly resultFile: string
 }
 
 const [name = "", text = "{}"] = process.argv.slice(2)
-const options = JSON.parse(text) as SuiteOptions // written by run.ts, in this form
+const options = JSON.parse(text) as SuiteTask // written by run.ts, in this form
 const load = suites[name]
 if (load === undefined) throw new Error(`there is no suite "${name}"; there are: ${Object.keys(suites).join(", ")}`)
 const suite = await load()

@@ -1,8 +1,10 @@
 /** What the benchmarks' documents say comes from the committed results, and the rules that read them do what they say. */
 import { assert, describe, it } from "@effect/vitest"
 import { existsSync, readFileSync } from "node:fs"
+import { toChart } from "../../benchmarks/Chart.ts"
+import { compareResults } from "../../benchmarks/Comparison.ts"
 import { spread, type SuiteResult } from "../../benchmarks/Harness.ts"
-import { regressions, type Results, toChart, toText, withResults } from "../../benchmarks/Report.ts"
+import { blocksOf, chartOf, type Results, toText, withResults } from "../../benchmarks/Report.ts"
 
 const at = (path: string) => new URL(`../../${path}`, import.meta.url)
 const read = (path: string) => readFileSync(at(path), "utf8")
@@ -11,12 +13,13 @@ const suite = (median: number, low: number, high: number, met = true): SuiteResu
   name: "fetch",
   question: "How fast?",
   server: "a server",
-  rounds: 3,
   notes: [],
   failures: [],
   cases: [{
     name: "near & far",
     unit: "ms",
+    per: "run",
+    rounds: 3,
     targets: [{ text: "at most 1.1 x bare", ratio: median, met }],
     subjects: [
       { name: "effect-mail", role: "library", time: { median: 10, low: 9, high: 12 } },
@@ -36,17 +39,21 @@ const results = (...suites: ReadonlyArray<SuiteResult>): Results => ({
   failed: {}
 })
 
+const markers = "<!-- results: written by npm run bench -- --save -->"
+
 describe("the documents of the benchmarks", () => {
   it("hold the numbers of the committed results and no others", () => {
     if (!existsSync(at("benchmarks/baseline.json"))) {
-      assert.notMatch(read("benchmarks/README.md"), /\| median/)
+      for (const path of ["benchmarks/README.md", "README.md"]) assert.notMatch(read(path), /effect-mail ÷ it/)
       return
     }
     const baseline = JSON.parse(read("benchmarks/baseline.json")) as Results // written by npm run bench -- --save
-    assert.strictEqual(withResults(read("benchmarks/README.md"), baseline), read("benchmarks/README.md"))
-    for (const suite of baseline.suites) {
-      assert.strictEqual(toChart(suite), read(`docs/benchmarks/${suite.name}.svg`))
-    }
+    for (const [path, block] of blocksOf(baseline)) assert.strictEqual(withResults(read(path), block), read(path))
+    for (const suite of baseline.suites) assert.strictEqual(toChart(suite), read(chartOf(suite)))
+  })
+
+  it("have room for the results", () => {
+    for (const [path, block] of blocksOf(results(suite(1, 1, 1)))) assert.include(withResults(read(path), block), block)
   })
 
   it("say what was missed, what was skipped and that the machine was busy", () => {
@@ -54,36 +61,75 @@ describe("the documents of the benchmarks", () => {
     assert.include(text, "MISSED: at most 1.1 x bare (1.3)")
     assert.include(text, "skipped: it is not installed")
     assert.include(text, "other programs kept the processors 80 % busy")
+    assert.include(text, "ms for all")
+    assert.include(text, "median of 3 rounds")
+  })
+
+  it("judge nothing by a quick run", () => {
+    const text = toText({ ...results(suite(1.3, 1.2, 1.4, false)), quick: true })
+    assert.include(text, "target: at most 1.1 x bare (1.3)")
+    assert.notMatch(text, /MISSED|met:/)
+  })
+
+  it("name the suites that failed", () => {
+    assert.include(toText({ ...results(), failed: { sends: "count 3, the server holds 4" } }), "FAILED sends: count 3")
+  })
+
+  it("show each suite beside the best of its peers", () => {
+    const [, summary] = blocksOf(results(suite(1.3, 1.2, 1.4))).find(([path]) => path === "README.md") ?? []
+    assert.include(summary, "| fetch: near & far | 10 ms | 9 ms (bare) | 1.30 |")
   })
 
   it("replace their block of results and nothing else", () => {
-    const document = "before\n<!-- results: written by npm run bench -- --save -->\nold\n<!-- /results -->\nafter\n"
-    const written = withResults(document, results(suite(1, 1, 1)))
-    assert.match(written, /^before\n/)
-    assert.match(written, /\nafter\n$/)
-    assert.notInclude(written, "old")
-    assert.strictEqual(withResults(written, results(suite(1, 1, 1))), written)
-    assert.throws(() => withResults("no markers", results()))
+    const document = `before\n${markers}\nold\n<!-- /results -->\nafter\n`
+    const written = withResults(document, "new")
+    assert.strictEqual(written, `before\n${markers}\n\nnew\n\n<!-- /results -->\nafter\n`)
+    assert.strictEqual(withResults(written, "new"), written)
+    assert.throws(() => withResults("no markers", "new"))
+  })
+})
+
+describe("a chart", () => {
+  it("shows every subject that ran, with its figure, and escapes what would be markup", () => {
+    const chart = toChart(suite(1, 1, 1))
+    assert.include(chart, "near &amp; far (ms for all)")
+    assert.strictEqual(chart.match(/class="(?:own|peer)" x/g)?.length, 2)
+    assert.notInclude(chart, "not installed")
   })
 
-  it("escape what would be markup in a chart", () => {
-    assert.include(toChart(suite(1, 1, 1)), "near &amp; far")
+  it("keeps bars and figures within its width", () => {
+    const chart = toChart(suite(1, 1, 1))
+    const right = [...chart.matchAll(/x="(\d+)" y="\d+" width="(\d+)"/g)].map(([, x, w]) => Number(x) + Number(w))
+    assert.isAtMost(Math.max(...right), 860 - 16)
   })
 })
 
 describe("a comparison with the baseline", () => {
+  const worse = (before: SuiteResult, now: SuiteResult) => compareResults(results(before), results(now)).worse
+
   it("reports a ratio that is worse by more than the noise of either run", () => {
-    assert.lengthOf(regressions(results(suite(1, 0.99, 1.01)), results(suite(1.2, 1.19, 1.21))), 1)
+    assert.deepStrictEqual(worse(suite(1, 0.99, 1.01), suite(1.2, 1.19, 1.21)), [
+      "fetch, near & far, against bare: 1.2 (was 1, allowed 1.10)"
+    ])
+    assert.lengthOf(worse(suite(1, 0.9, 1.1), suite(1.25, 1.2, 1.3)), 1)
   })
 
   it("lets pass what the noise of one of the runs explains", () => {
-    assert.lengthOf(regressions(results(suite(1, 0.85, 1.15)), results(suite(1.2, 1.19, 1.21))), 0)
-    assert.lengthOf(regressions(results(suite(1, 1, 1)), results(suite(1.05, 1.05, 1.05))), 0)
+    assert.lengthOf(worse(suite(1, 0.85, 1.15), suite(1.2, 1.19, 1.21)), 0)
+    assert.lengthOf(worse(suite(1, 0.99, 1.01), suite(1.2, 1, 1.4)), 0)
+    assert.lengthOf(worse(suite(1, 1, 1), suite(1.05, 1.05, 1.05)), 0)
   })
 
-  it("lets pass what is better, and what the baseline does not know", () => {
-    assert.lengthOf(regressions(results(suite(1, 1, 1)), results(suite(0.5, 0.5, 0.5))), 0)
-    assert.lengthOf(regressions(results(), results(suite(9, 9, 9))), 0)
+  it("lets pass what is better, and counts only what both runs have", () => {
+    assert.deepStrictEqual(compareResults(results(suite(1, 1, 1)), results(suite(0.5, 0.5, 0.5))), {
+      compared: 1,
+      worse: []
+    })
+    assert.deepStrictEqual(compareResults(results(), results(suite(9, 9, 9))), { compared: 0, worse: [] })
+  })
+
+  it("takes a ratio that is none for worse", () => {
+    assert.lengthOf(worse(suite(1, 1, 1), suite(Number.NaN, Number.NaN, Number.NaN)), 1)
   })
 })
 
