@@ -44,7 +44,7 @@ const markers = "<!-- results: written by npm run bench -- --save -->"
 describe("the documents of the benchmarks", () => {
   it("hold the numbers of the committed results and no others", () => {
     if (!existsSync(at("benchmarks/baseline.json"))) {
-      for (const path of ["benchmarks/README.md", "README.md"]) assert.notMatch(read(path), /effect-mail ÷ it/)
+      for (const path of ["benchmarks/README.md", "README.md"]) assert.notInclude(read(path), "| effect-mail ÷ it")
       return
     }
     const baseline = JSON.parse(read("benchmarks/baseline.json")) as Results // written by npm run bench -- --save
