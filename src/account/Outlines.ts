@@ -3,6 +3,7 @@
  * fetched is put together as a message that holds nothing else, so that the one parser reads all of it.
  */
 import { Effect } from "effect"
+import { contentIdOf } from "../domain/ContentId.ts"
 import type { BodyPart } from "../domain/Envelope.ts"
 import type { Reason } from "../domain/MailError.ts"
 import { AttachmentOutline, MessageOutline } from "../domain/Message.ts"
@@ -86,12 +87,14 @@ const fieldsOf = ({ encoding, parameters, type }: BodyPart): string => {
   ].join("")
 }
 
-const toAttachment = ({ disposition, filename, id, part, size, type }: BodyPart): AttachmentOutline =>
-  new AttachmentOutline({
+const toAttachment = ({ disposition, filename, id, part, size, type }: BodyPart): AttachmentOutline => {
+  const contentId = contentIdOf(id ?? "")
+  return new AttachmentOutline({
     part,
     ...(filename === undefined ? {} : { filename }),
     type: type.toLowerCase(),
     ...(size === undefined ? {} : { encodedSize: size }),
     disposition: disposition?.toLowerCase() === "inline" ? "inline" : "attachment",
-    ...(id === undefined ? {} : { contentId: id })
+    ...(contentId === undefined ? {} : { contentId })
   })
+}

@@ -15,7 +15,10 @@ const Content = Schema.Union([
   Schema.Struct({ stream: ByteStream })
 ])
 
-/** An attachment. With `contentId` and `disposition: "inline"` it can be shown inside the HTML as `cid:<contentId>`. */
+/**
+ * An attachment. With `disposition: "inline"` it can be shown inside the HTML as `cid:` and its `contentId`, which has no
+ * angle brackets; given with them, it is sent without a second pair.
+ */
 export class Attachment extends Schema.Class<Attachment>("effect-mail/Attachment")({
   content: Content,
   filename: Schema.optionalKey(Schema.String),

@@ -26,7 +26,10 @@ export class EnvelopeFields extends Schema.Class<EnvelopeFields>("effect-mail/En
   messageId: Schema.optionalKey(Schema.String)
 }) {}
 
-/** One node of a BODYSTRUCTURE (RFC 9051 7.5.2). `part` is the section number used to fetch it; sizes in octets. */
+/**
+ * One node of a BODYSTRUCTURE (RFC 9051 7.5.2). `part` is the section number used to fetch it, `id` the Content-ID as the
+ * header has it; sizes in octets.
+ */
 export interface BodyPart {
   readonly part: string
   readonly type: string

@@ -11,7 +11,7 @@ export class HeaderField extends Schema.Class<HeaderField>("effect-mail/HeaderFi
 
 /**
  * One attachment or inline part. `size` counts the decoded octets in `content`. `part` is its section number, where the
- * message has parts.
+ * message has parts. `contentId` has no angle brackets, as in the HTML that shows it by `cid:`.
  */
 export class ReceivedAttachment extends Schema.Class<ReceivedAttachment>("effect-mail/ReceivedAttachment")({
   part: Schema.optionalKey(Schema.String),

@@ -4,6 +4,7 @@
  */
 import { isMailbox } from "./AddressText.ts"
 import { Attachment } from "./Attachment.ts"
+import { contentIdOf } from "./ContentId.ts"
 import type { DraftInput } from "./DraftInput.ts"
 import { Address } from "./Envelope.ts"
 import { isMessageId } from "./MessageId.ts"
@@ -74,6 +75,7 @@ export const carried = (parts: ReadonlyArray<OriginalAttachment>): ReadonlyArray
   parts.flatMap(({ content, contentId, disposition, filename, type }) => {
     if (content === undefined) return []
     const name = oneLine(filename ?? "")
+    const id = contentIdOf(contentId ?? "")
     return [
       new Attachment({
         content: { bytes: content },
@@ -82,7 +84,7 @@ export const carried = (parts: ReadonlyArray<OriginalAttachment>): ReadonlyArray
           : "application/octet-stream",
         disposition,
         ...(name === "" ? {} : { filename: name }),
-        ...(contentId !== undefined && isMessageId(contentId) ? { contentId } : {})
+        ...(id !== undefined && isMessageId(`<${id}>`) ? { contentId: id } : {})
       })
     ]
   })
@@ -94,8 +96,7 @@ export const shownIn = (
 ): { readonly shown: ReadonlyArray<OriginalAttachment>; readonly others: ReadonlyArray<OriginalAttachment> } => {
   const names = new Set<string>()
   for (const [, name = ""] of (html ?? "").matchAll(/\bcid:([^"'\s>)]+)/gi)) names.add(percentDecoded(name))
-  const isShown = ({ contentId }: OriginalAttachment) =>
-    contentId !== undefined && names.has(contentId.replace(/^<|>$/g, ""))
+  const isShown = ({ contentId }: OriginalAttachment) => names.has(contentIdOf(contentId ?? "") ?? "")
   return { shown: parts.filter(isShown), others: parts.filter((part) => !isShown(part)) }
 }
 

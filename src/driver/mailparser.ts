@@ -5,6 +5,7 @@
  */
 import { Effect, Layer } from "effect"
 import type { AttachmentStream, MailParserOptions } from "mailparser"
+import { contentIdOf } from "../domain/ContentId.ts"
 import { Address } from "../domain/Envelope.ts"
 import { HeaderField, ParsedMessage, ReceivedAttachment } from "../domain/Message.ts"
 import {
@@ -131,7 +132,7 @@ const collect = (
       content.set(chunk, at)
       at += chunk.length
     }
-    const contentId = data.contentId?.trim()
+    const contentId = contentIdOf(data.contentId ?? "")
     done(
       new ReceivedAttachment({
         ...(data.partId ? { part: data.partId } : {}),

@@ -112,7 +112,7 @@ export const sending = ({ test }: Suite): void => {
           "text\nlines\n"
         )
         assert.deepStrictEqual([...named("dot.png")?.content ?? []], [1, 2, 3])
-        assert.deepInclude(named("dot.png"), { disposition: "inline", contentId: "<dot@example.com>" })
+        assert.deepInclude(named("dot.png"), { disposition: "inline", contentId: "dot@example.com" })
         assert.strictEqual(named("empty.bin")?.size, 0)
         assert.deepStrictEqual(message?.problems, [])
       }))

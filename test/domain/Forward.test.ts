@@ -72,7 +72,7 @@ describe("forwarding", () => {
         read.attachments.map((
           each
         ) => [each.filename ?? "", each.type, each.contentId ?? "", Buffer.from(each.content).toString()]),
-        [["", "image/png", "<pic@x>", "png"], ["plan.pdf", "application/pdf", "", "pdf"]]
+        [["", "image/png", "pic@x", "png"], ["plan.pdf", "application/pdf", "", "pdf"]]
       )
     }).pipe(Effect.provide(layers)))
 

@@ -193,16 +193,19 @@ describe("the text of an answer", () => {
         content: Uint8Array.of(1)
       })
     const draft = Draft.reply(
-      message({ html: "<body>see <img src=\"cid:1@x\"></div>", attachments: [picture("<1@x>"), picture("<2@x>")] }),
+      message({
+        html: "<body>see <img src=\"cid:1@x\"><img src=\"cid:3@x\"></div>",
+        attachments: [picture("1@x"), picture("<3@x>"), picture("2@x")]
+      }),
       { html: "<p>yes</p>" }
     )
     assert.strictEqual(
       draft.html,
       "<p>yes</p>\n<p>On 2026-01-02 03:04 UTC, Ann &lt;ann@example.com&gt; wrote:</p>\n" +
-        "<blockquote type=\"cite\">\nsee <img src=\"cid:1@x\">\n</blockquote>\n"
+        "<blockquote type=\"cite\">\nsee <img src=\"cid:1@x\"><img src=\"cid:3@x\">\n</blockquote>\n"
     )
     assert.strictEqual(draft.text?.split("\n")[0], "yes")
-    assert.deepStrictEqual(draft.attachments?.map(({ contentId }) => contentId), ["<1@x>"])
+    assert.deepStrictEqual(draft.attachments?.map(({ contentId }) => contentId), ["1@x", "3@x"])
   })
 
   it("quotes nothing where that is not wanted", () => {

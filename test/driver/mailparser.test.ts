@@ -162,7 +162,7 @@ describe("reading a message", () => {
           { contentId, disposition, filename, size, type }
         ) => [type, disposition, filename, contentId, size]),
         [
-          ["image/png", "inline", "p.png", "<1@x>", 3],
+          ["image/png", "inline", "p.png", "1@x", 3],
           ["text/calendar", "attachment", undefined, undefined, 15],
           ["message/rfc822", "inline", undefined, undefined, 28]
         ]

@@ -172,12 +172,40 @@ describe("composing", () => {
               ["notes.txt", "text/plain", "attachment", "", "from a file"],
               ["s.bin", "application/octet-stream", "attachment", "", "ab"],
               ["attachment-3.txt", "text/plain", "attachment", "", "caf\u00e9"],
-              ["", "image/png", "inline", "<pic@x>", "png"]
+              ["", "image/png", "inline", "pic@x", "png"]
             ]
           )
         }),
       (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
     ))
+
+  const contentId = Schema.String.check(Schema.isPattern(/^[!#-;=?-~]{1,60}$/))
+  it.effect.prop("shows a part by one and the same id, written with or without brackets, sent, read and forwarded", [
+    contentId
+  ], ([id]) =>
+    Effect.gen(function*() {
+      const picture = (contentId: string) =>
+        new Attachment({ content: { bytes: Buffer.from("png") }, type: "image/png", contentId, disposition: "inline" })
+      const url = encodeURIComponent(id).replace(/['()]/g, (sign) => `%${sign.charCodeAt(0).toString(16)}`)
+      const html = `<img src="cid:${url}">`
+      let read = yield* parse((yield* compose({ html, attachments: [picture(id)] })).source)
+      const bracketed = yield* parse((yield* compose({ html, attachments: [picture(`<${id}>`)] })).source)
+      for (const message of [read, bracketed]) assert.deepStrictEqual(message.attachments[0]?.contentId, id)
+      for (
+        const draft of [
+          Draft.forward(read, { to: "a@x.org", carryAttachments: false }),
+          Draft.reply(read, { html: "" })
+        ]
+      ) {
+        assert.deepStrictEqual(draft.attachments?.map(({ contentId }) => contentId), [id])
+        read = yield* parse((yield* compose({ ...draft })).source)
+        assert.deepStrictEqual(read.attachments.map(({ contentId, disposition }) => [contentId, disposition]), [[
+          id,
+          "inline"
+        ]])
+        assert.include(read.html ?? "", html)
+      }
+    }))
 
   const calendar =
     "BEGIN:VCALENDAR\nVERSION:2.0\nMETHOD:REQUEST\nBEGIN:VEVENT\nSUMMARY:\u5c71\nEND:VEVENT\nEND:VCALENDAR\n"
