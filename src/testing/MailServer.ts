@@ -75,8 +75,8 @@ export interface MailServerShape {
   /** Sets the faults of the wire for the connections of a protocol that are open and those to come. */
   readonly setWire: (protocol: Protocol, faults: WireFaults) => void
   readonly setMaxConnections: (protocol: Protocol, most: number | undefined) => void
-  /** Ends a user's connections with BYE or 421, and answers how many they were. */
-  readonly kick: (user: string) => number
+  /** Ends a user's connections, of one protocol or all, with BYE or 421, and answers how many they were. */
+  readonly kick: (user: string, protocol?: Protocol) => number
   /** Cuts every connection, and answers how many they were. */
   readonly dropAll: () => number
   /** A connection without TCP: the client's end of a pair in memory. It counts like any other. */
@@ -188,8 +188,8 @@ class RunningServer {
       setMaxConnections: (protocol, most) => {
         this.#maxConnections[protocol] = most
       },
-      kick: (user) => {
-        const theirs = observations.connections({ user })
+      kick: (user, protocol) => {
+        const theirs = observations.connections(protocol === undefined ? { user } : { user, protocol })
         for (const { handle } of theirs) handle.kick("Disconnected by the server")
         return theirs.length
       },

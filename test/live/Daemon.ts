@@ -193,11 +193,16 @@ export const socketsOf = async (...ports: ReadonlyArray<number>): Promise<Socket
 export const socketsNow = (...ports: ReadonlyArray<number>): SocketCount =>
   countIn(readFileSync("/proc/net/tcp", "latin1"), ports)
 
+/** While others open and close sockets, a page may begin with a row that the last one had: each connection counts once. */
 const countIn = (table: string, ports: ReadonlyArray<number>): SocketCount => {
   const count = { established: 0, closing: 0, listening: 0 }
+  const counted = new Set<string>()
   for (const row of table.split("\n").slice(1)) {
-    const [, local = "", , state] = row.trim().split(/\s+/)
+    const [, local = "", remote = "", state] = row.trim().split(/\s+/)
     if (!ports.includes(Number.parseInt(local.slice(local.indexOf(":") + 1), 16))) continue
+    const connection = `${local} ${remote}`
+    if (counted.has(connection)) continue
+    counted.add(connection)
     // include/net/tcp_states.h: 1 ESTABLISHED, 3 SYN_RECV, 8 CLOSE_WAIT, A LISTEN. The others are the kernel's afterglow.
     if (state === "01" || state === "03") count.established++
     if (state === "08") count.closing++

@@ -1,15 +1,22 @@
-/** A wire to a server that can be made to fail: cut, silent, or refusing. It knows no protocol. */
+/** A wire to a server that can be made to fail: cut, silent, refusing, or answering by itself. It knows no protocol. */
 import { Effect, type Scope } from "effect"
 import { connect, createServer, type Socket } from "node:net"
+
+export interface ProxyOptions {
+  /** Answers in the server's place: what the client has written is not passed on where this says something. */
+  readonly answer?: (written: string) => string | undefined
+  /** A connection has come. */
+  readonly connected?: (port: number) => void
+}
 
 export interface Proxy {
   readonly port: number
   /** Ends every connection there is. */
   readonly cut: () => void
-  /** Ends the connections there are, each after so many more octets from the server. */
-  readonly cutAfter: (octets: number) => void
-  /** The connections there are pass nothing on any more, and stay. */
-  readonly silence: () => void
+  /** Ends the connections there are, each after so many more octets from the server, or from the client. */
+  readonly cutAfter: (octets: number, from?: Side) => void
+  /** The connections there are, or those that are struck, pass nothing on any more, and stay. */
+  readonly silence: (strikes?: () => boolean) => void
   /** Ends the next connections at once, so many of them. */
   readonly refuse: (count: number) => void
   /** Ends the next connection as soon as so many octets have come from one side, and these have been passed on. */
@@ -23,17 +30,18 @@ export type Side = "client" | "server"
 interface Pair {
   readonly client: Socket
   readonly server: Socket
+  /** Octets that still pass, by where they come from. */
   readonly left: Record<Side, number>
   readonly passed: Record<Side, number>
   isSilent: boolean
 }
 
 /** Passes on what comes to a port of its own to a port on 127.0.0.1, until the scope closes. */
-export const proxyTo = (target: number): Effect.Effect<Proxy, never, Scope.Scope> =>
+export const proxyTo = (target: number, options: ProxyOptions = {}): Effect.Effect<Proxy, never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
       Effect.callback<ReturnType<typeof start>>((resume) => {
-        const started = start(target)
+        const started = start(target, options)
         started.listener.listen(0, "127.0.0.1", () => resume(Effect.succeed(started)))
       }),
       ({ listener, proxy }) =>
@@ -42,18 +50,21 @@ export const proxyTo = (target: number): Effect.Effect<Proxy, never, Scope.Scope
           proxy.cut()
         })
     ),
-    ({ listener, proxy }) => {
-      const address = listener.address()
-      return { ...proxy, port: typeof address === "object" && address !== null ? address.port : 0 }
-    }
+    ({ listener, proxy }) => ({ ...proxy, port: portOf(listener) })
   )
 
-const start = (target: number) => {
+const portOf = (listener: ReturnType<typeof createServer>) => {
+  const address = listener.address()
+  return typeof address === "object" && address !== null ? address.port : 0
+}
+
+const start = (target: number, options: ProxyOptions) => {
   const pairs = new Set<Pair>()
   let refusals = 0
   let next: Partial<Record<Side, number>> = {}
   let last: Readonly<Record<Side, number>> = { client: 0, server: 0 }
   const listener = createServer((client): void => {
+    options.connected?.(portOf(listener))
     if (refusals > 0) {
       refusals--
       client.destroy()
@@ -75,28 +86,33 @@ const start = (target: number) => {
       pair.server.destroy()
     }
     for (const socket of [client, pair.server]) socket.setNoDelay(true).on("error", end).on("close", end)
-    const passOn = (from: Side, to: Side) =>
-      pair[from].on("data", (chunk: Buffer) => {
-        if (pair.isSilent || pair.left[from] <= 0) return
-        const passed = chunk.subarray(0, pair.left[from])
-        pair.left[from] -= passed.length
-        pair.passed[from] += passed.length
-        pair[to].write(passed, () => {
-          if (pair.left[from] <= 0) end()
-        })
+    const pass = (chunk: Buffer, from: Side, to: Side) => {
+      const passed = chunk.subarray(0, pair.left[from])
+      pair.left[from] -= passed.length
+      pair.passed[from] += passed.length
+      pair[to].write(passed, () => {
+        if (pair.left[from] <= 0) end()
       })
-    passOn("client", "server")
-    passOn("server", "client")
+    }
+    client.on("data", (chunk) => {
+      if (pair.isSilent) return
+      const answer = options.answer?.(chunk.toString("latin1"))
+      if (answer === undefined) pass(chunk, "client", "server")
+      else client.write(answer)
+    })
+    pair.server.on("data", (chunk) => {
+      if (!pair.isSilent) pass(chunk, "server", "client")
+    })
   })
   const proxy: Omit<Proxy, "port"> = {
     cut: () => {
       for (const { client } of pairs) client.destroy()
     },
-    cutAfter: (octets) => {
-      for (const pair of pairs) pair.left.server = octets
+    cutAfter: (octets, from = "server") => {
+      for (const { left } of pairs) left[from] = octets
     },
-    silence: () => {
-      for (const pair of pairs) pair.isSilent = true
+    silence: (strikes = () => true) => {
+      for (const pair of pairs) pair.isSilent ||= strikes()
     },
     refuse: (count) => {
       refusals = count

@@ -1,51 +1,117 @@
-/** The proof of the governor's promises on a Dovecot that ends sessions at random, its connections counted by the kernel. */
+/**
+ * The proof of the governor's promises on a Dovecot that ends sessions, behind a wire that is cut, stalls and answers
+ * for it. The kernel counts the connections whenever one more has come.
+ */
 import { assert, it } from "@effect/vitest"
-import { Effect, Redacted } from "effect"
+import { Effect, Redacted, type Scope } from "effect"
 import { AccountConfig, Endpoint, Password } from "../../src/index.ts"
 import { proof, type ProofServer } from "../proof/governor.ts"
 import type { Found } from "../proof/Ledger.ts"
 import { describeLive } from "./available.ts"
+import { socketsNow, socketsOf } from "./Daemon.ts"
 import { type DovecotServer, startDovecot } from "./Dovecot.ts"
+import { proxyTo } from "./Proxy.ts"
 
-const proofServer = (server: DovecotServer): ProofServer => ({
-  config: new AccountConfig({
-    name: "alice",
-    imap: new Endpoint({ host: server.host, port: server.port, security: "none" }),
-    credentials: Password.make({ user: "alice", password: Redacted.make(server.users["alice"] ?? "") })
-  }),
-  connections: server.connections,
-  peak: server.peak,
-  misbehave: (die) =>
-    Effect.forever(Effect.andThen(
-      Effect.suspend(() => Effect.sleep(1_000 + die.below(1_500))),
-      // at a moment without a session there is nobody to kick
-      Effect.catchDefect(server.kick("alice"), (defect) =>
-        String(defect).includes("no users kicked") ? Effect.void : Effect.die(defect))
-    )),
-  behave: Effect.void,
-  contents: Effect.map(
-    server.doveadm("-f", "tab", "fetch", "-u", "alice", "mailbox flags hdr.subject", "ALL"),
-    (table) => {
-      const contents = new Map<string, Array<Found>>()
-      for (const row of table.trim().split("\n").slice(1)) {
-        const [mailbox = "", flags = "", subject = ""] = row.split("\t")
-        const found = { mailbox, flags: flags.split(" ").filter((flag) => flag !== "") }
-        contents.set(subject, [...contents.get(subject) ?? [], found])
+/** How often the server and the wire misbehaved, by the kind of it. */
+type Misdeeds = Record<"cut" | "stall" | "throttle" | "kick", number>
+
+/** A command in one piece, of those that an overloaded server would refuse. */
+const command = /^(\w+) (?:UID|SELECT|STATUS|NOOP)\b[^{]*\r\n$/
+
+const throttled = "NO [UNAVAILABLE] Request is throttled. Suggested Backoff Time: 100 milliseconds"
+
+const proofServer = (
+  server: DovecotServer,
+  misdeeds: Misdeeds
+): Effect.Effect<ProofServer, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    let most = 0
+    let throttles = 0
+    const proxy = yield* proxyTo(server.port, {
+      connected: (port) => {
+        most = Math.max(most, socketsNow(port).established)
+      },
+      answer: (written) => {
+        const tag = throttles > 0 ? command.exec(written)?.[1] : undefined
+        if (tag === undefined) return undefined
+        throttles--
+        misdeeds.throttle++
+        return `${tag} ${throttled}\r\n`
       }
-      return contents
+    })
+    return {
+      config: new AccountConfig({
+        name: "alice",
+        imap: new Endpoint({ host: server.host, port: proxy.port, security: "none" }),
+        credentials: Password.make({ user: "alice", password: Redacted.make(server.users["alice"] ?? "") })
+      }),
+      connections: Effect.promise(async () =>
+        (await socketsOf(proxy.port)).established + (await socketsOf(server.port)).established
+      ),
+      peaks: (effect) => Effect.map(effect, (value) => ({ value, imap: most, smtp: 0 })),
+      misbehave: (die) =>
+        Effect.forever(Effect.andThen(
+          Effect.suspend(() => Effect.sleep(200 + die.below(400))),
+          Effect.suspend(() => {
+            const kind = die.below(100)
+            if (kind < 55) {
+              misdeeds.cut++
+              if (kind < 40) proxy.cutAfter(die.below(4_000))
+              else proxy.cutAfter(die.below(800), "client")
+            } else if (kind < 75) {
+              misdeeds.stall++
+              proxy.silence(() => die.chance(60))
+            } else if (kind < 92) {
+              throttles = 1 + die.below(3)
+            } else {
+              misdeeds.kick++
+              // at a moment without a session there is nobody to kick
+              return Effect.catchDefect(
+                server.kick("alice"),
+                (defect) => String(defect).includes("no users kicked") ? Effect.void : Effect.die(defect)
+              )
+            }
+            return Effect.void
+          })
+        )),
+      behave: Effect.sync(() => {
+        throttles = 0
+      }),
+      contents: Effect.map(
+        server.doveadm("-f", "tab", "fetch", "-u", "alice", "mailbox flags hdr.subject", "ALL"),
+        (table) => {
+          const contents = new Map<string, Array<Found>>()
+          for (const row of table.trim().split("\n").slice(1)) {
+            const [mailbox = "", flags = "", subject = ""] = row.split("\t")
+            const found = { mailbox, flags: flags.split(" ").filter((flag) => flag !== "") }
+            contents.set(subject, [...contents.get(subject) ?? [], found])
+          }
+          return contents
+        }
+      )
     }
-  )
-})
+  })
 
 describeLive("a crowd on an account of Dovecot", ["dovecot"], () => {
-  // two thousand operations on a real server, with sessions ended all the time
-  it.live.each([1, 2, 4])(
-    "keeps to a cap of %d, ends every operation, and tells the truth about each message",
-    (cap) =>
+  // two thousand operations on a real server whose connections break and stall all the time
+  it.live.each([
+    { cap: 1, maxConnections: 0 },
+    { cap: 2, maxConnections: 0 },
+    // one connection less than the account may have: the server refuses the fourth
+    { cap: 4, maxConnections: 3 }
+  ])(
+    "keeps to a cap of $cap, ends every operation, and tells the truth about each message",
+    ({ cap, maxConnections }) =>
       Effect.gen(function*() {
-        const server = yield* startDovecot()
-        const tally = yield* proof(proofServer(server), cap)
+        const server = yield* startDovecot({ maxConnections })
+        const misdeeds: Misdeeds = { cut: 0, stall: 0, throttle: 0, kick: 0 }
+        const tally = yield* proof(yield* proofServer(server, misdeeds), cap)
         assert.isAbove(tally.endings.get("done") ?? 0, 1_500)
+        for (const [kind, count] of Object.entries(misdeeds)) {
+          if (kind !== "kick") assert.isAbove(count, 0, kind)
+        }
+        const refused = (yield* server.log).includes("Maximum number of connections")
+        assert.strictEqual(refused, maxConnections > 0)
       }).pipe(Effect.scoped),
     120_000
   )

@@ -7,6 +7,8 @@ import { proof, type ProofServer } from "../proof/governor.ts"
 import type { Found } from "../proof/Ledger.ts"
 import type { Dice } from "../proof/random.ts"
 
+const slowDown = "4.7.1 Request is throttled. Suggested Backoff Time: 150 milliseconds"
+
 /** Strikes each step with the same small chance, whatever it is. */
 class RandomFaults extends Faults {
   die: Dice | undefined
@@ -20,9 +22,16 @@ class RandomFaults extends Faults {
     if (kind < 68) return { _tag: "Stall" }
     if (kind < 82) return { _tag: "Delay", duration: Duration.millis(die.below(40)) }
     if (kind < 87) return { _tag: "Corrupt" }
+    if (step.protocol === "smtp") {
+      // a greeting or EHLO that is refused leaves a server without AUTH
+      if (step.at === "connect" || step.at === "EHLO") return { _tag: "Drop", when: "before" }
+      return kind < 96
+        ? { _tag: "Reply", code: 450, text: "4.3.2 Somebody else is at it" }
+        : { _tag: "Reply", code: 421, text: slowDown }
+    }
     if (kind < 93 || step.at === "connect") return { _tag: "Refuse", status: "BYE", text: "Goodbye" }
     if (kind < 98) return { _tag: "Refuse", status: "NO", code: "INUSE", text: "Somebody else is at it" }
-    return { _tag: "Refuse", status: "NO", text: "Request is throttled. Suggested Backoff Time: 150 milliseconds" }
+    return { _tag: "Refuse", status: "NO", text: slowDown }
   }
 }
 
@@ -30,18 +39,26 @@ const proofServer = (server: MailServerShape, faults: RandomFaults): ProofServer
   config: new AccountConfig({
     name: "ann",
     imap: new Endpoint({ host: server.host, port: server.imapPort, security: "none" }),
+    smtp: new Endpoint({ host: server.host, port: server.smtpPort, security: "none" }),
+    address: "ann@example.com",
+    filesSentMail: false,
     credentials: Password.make({ user: "ann", password: Redacted.make("secret") })
   }),
   connections: Effect.sync(() => server.connections().length),
-  peak: (effect) =>
-    Effect.map(effect, (value) => ({ value, peak: Math.max(server.peak({ protocol: "imap" }), server.peak()) })),
+  peaks: (effect) =>
+    Effect.map(effect, (value) => ({
+      value,
+      imap: server.peak({ protocol: "imap" }),
+      smtp: server.peak({ protocol: "smtp" })
+    })),
   misbehave: (die) =>
     Effect.gen(function*() {
       faults.die = die
       for (;;) {
         yield* Effect.sleep(100 + die.below(400))
         if (die.chance(50)) server.dropAll()
-        else server.kick("ann")
+        // 421 is taken for a wish for a pause, which would grow with each of them
+        else server.kick("ann", "imap")
       }
     }),
   behave: Effect.sync(() => {
@@ -50,14 +67,28 @@ const proofServer = (server: MailServerShape, faults: RandomFaults): ProofServer
   contents: Effect.sync(() => {
     const contents = new Map<string, Array<Found>>()
     for (const { messages, path } of server.store.user("ann")?.mailboxes ?? []) {
-      for (const { flags, source } of messages) {
-        const subject = /^Subject: (.*)\r$/m.exec(Buffer.from(source).toString())?.[1] ?? "?"
-        contents.set(subject, [...contents.get(subject) ?? [], { mailbox: path, flags }])
+      if (path === "Sent") continue
+      for (const message of messages) {
+        const subject = subjectOf(message)
+        contents.set(subject, [...contents.get(subject) ?? [], { mailbox: path, flags: message.flags }])
       }
     }
     return contents
-  })
+  }),
+  sent: Effect.sync(() => ({
+    accepted: counted(server.accepted()),
+    copies: counted(server.store.user("ann")?.mailbox("Sent")?.messages ?? [])
+  }))
 })
+
+const subjectOf = ({ source }: { readonly source: Uint8Array }) =>
+  /^Subject: (.*)\r$/m.exec(Buffer.from(source).toString())?.[1] ?? "?"
+
+const counted = (messages: Iterable<{ readonly source: Uint8Array }>) => {
+  const counts = new Map<string, number>()
+  for (const message of messages) counts.set(subjectOf(message), (counts.get(subjectOf(message)) ?? 0) + 1)
+  return counts
+}
 
 /** Sockets and timers of the process, once closed ones have had a turn of the loop to go. */
 const resources = Effect.promise(() => new Promise((resolve) => setImmediate(resolve))).pipe(
@@ -78,7 +109,15 @@ describe("a crowd on an account", () => {
         const before = yield* resources
         const tally = yield* Effect.scoped(Effect.gen(function*() {
           const faults = new RandomFaults()
-          const server = yield* MailServer.make({ users: [{ name: "ann", password: "secret" }], faults })
+          const server = yield* MailServer.make({
+            users: ["ann", "bob"].map((name) => ({
+              name,
+              password: "secret",
+              address: `${name}@example.com`,
+              specialUse: true
+            })),
+            faults
+          })
           return yield* proof(proofServer(server, faults), cap)
         }))
         assert.isAbove(tally.endings.get("done") ?? 0, 1_500)

@@ -6,9 +6,10 @@
 import { assert } from "@effect/vitest"
 import { Cause, Effect, Exit, Option, Stream } from "effect"
 import { AssertionError } from "node:assert"
-import { Agent, type MailAccount, type MailError, MessageRef, Query, type Reason } from "../../src/index.ts"
+import { Agent, Draft, type MailAccount, type MailError, MessageRef, Query, type Reason } from "../../src/index.ts"
 import { type Found, found, type Ledger, Letter, type Place } from "./Ledger.ts"
 import { type Dice, dice } from "./random.ts"
+import type { Sends } from "./Sends.ts"
 
 export const boxes = ["INBOX", "Box/1", "Box/2", "Box/3", "Box/4"] as const
 const flags = ["\\Seen", "\\Flagged", "\\Answered", "$Forwarded"] as const
@@ -22,6 +23,8 @@ export interface Tally {
 interface Crowd {
   readonly account: MailAccount["Service"]
   readonly ledger: Ledger
+  /** Where messages can be sent. */
+  readonly sends: Sends | undefined
   readonly tally: Tally
   readonly seed: number
   readonly operations: number
@@ -41,7 +44,7 @@ const isInDoubt = (reason: Reason) => reason._tag === "OutcomeUnknown" || ("writ
 /** One agent's day. Fails with a defect as soon as an answer contradicts what is known. */
 export const work = (crowd: Crowd, name: string): Effect.Effect<void> =>
   Agent.as(name)(Effect.gen(function*() {
-    const { account, ledger, tally } = crowd
+    const { account, ledger, sends, tally } = crowd
     const die = dice(crowd.seed, name)
     const own: Array<Letter> = []
     let filed = 0
@@ -257,6 +260,21 @@ export const work = (crowd: Crowd, name: string): Effect.Effect<void> =>
       return []
     })
 
+    let sent = 0
+    const send = Effect.suspend(() => {
+      if (sends === undefined) return file
+      const subject = `${name}-sent-${++sent}`
+      sends.begin(subject)
+      const text = "x".repeat(1 + die.below(3_000))
+      const sending = account.send(new Draft({ to: "bob@example.com", subject, text })).pipe(
+        Effect.tapError((error) => Effect.sync(() => sends.answered(subject, error)))
+      )
+      return run(`send ${subject}`, sending, (receipt) => {
+        sends.answered(subject, receipt)
+        return []
+      })
+    })
+
     yield* file
     for (let done = 1; done < crowd.operations; done++) {
       yield* die.oneOf<Effect.Effect<void>>([
@@ -273,7 +291,9 @@ export const work = (crowd: Crowd, name: string): Effect.Effect<void> =>
         transfer("move"),
         remove,
         count,
-        list
+        list,
+        send,
+        send
       ])
     }
   }))

@@ -8,22 +8,25 @@ import { AccountConfig, Limits, MailAccount, RetryPolicy } from "../../src/index
 import { boxes, type Tally, work } from "./agents.ts"
 import { type Found, Ledger } from "./Ledger.ts"
 import { type Dice, dice, seed } from "./random.ts"
+import { Sends, type Sent } from "./Sends.ts"
 
 /** A server with one user, as the proof needs it. */
 export interface ProofServer {
   readonly config: AccountConfig
   /** Connections that are open now. */
   readonly connections: Effect.Effect<number>
-  /** The most connections at one time while an effect runs. */
-  readonly peak: <A, E, R>(
+  /** The most connections of each protocol at one time while an effect runs. */
+  readonly peaks: <A, E, R>(
     effect: Effect.Effect<A, E, R>
-  ) => Effect.Effect<{ readonly value: A; readonly peak: number }, E, R>
+  ) => Effect.Effect<{ readonly value: A; readonly imap: number; readonly smtp: number }, E, R>
   /** Misbehaves until it is interrupted. */
   readonly misbehave: (die: Dice) => Effect.Effect<void>
   /** Behaves again. */
   readonly behave: Effect.Effect<void>
   /** What it holds, by the subjects of the messages. */
   readonly contents: Effect.Effect<ReadonlyMap<string, ReadonlyArray<Found>>>
+  /** What was sent over it, where it takes messages. */
+  readonly sent?: Effect.Effect<Sent>
 }
 
 const agents = 50
@@ -50,10 +53,14 @@ const endings = new Set([
 export const proof = (server: ProofServer, cap: number) =>
   Effect.gen(function*() {
     const ledger = new Ledger()
+    const sends = server.sent === undefined ? undefined : new Sends()
     const tally: Tally = { endings: new Map(), operations: 0 }
     const limits = new Limits({
       imapConnections: cap,
+      smtpConnections: cap,
+      connectTimeout: Duration.seconds(1),
       commandTimeout: Duration.millis(400),
+      answerTimeout: Duration.millis(600),
       idleTimeToLive: Duration.seconds(1)
     })
     const config = new AccountConfig({ ...server.config, limits })
@@ -62,7 +69,7 @@ export const proof = (server: ProofServer, cap: number) =>
     const day = Effect.gen(function*() {
       const account = Context.get(yield* Layer.build(MailAccount.layer(config, { retry })), MailAccount)
       yield* Effect.forEach(boxes, (box) => account.createMailbox(box), { discard: true })
-      const crowd = { account, ledger, tally, seed, operations: operationsPerAgent, impatience: 4 }
+      const crowd = { account, ledger, sends, tally, seed, operations: operationsPerAgent, impatience: 4 }
       yield* Effect.raceFirst(
         Effect.forEach(Array.from({ length: agents }, (_, n) => `agent-${n}`), (name) => work(crowd, name), {
           concurrency: "unbounded",
@@ -74,19 +81,22 @@ export const proof = (server: ProofServer, cap: number) =>
       // an answer reaches its caller before its connection is reported free
       const stats = yield* account.stats.pipe(
         Effect.repeat({
-          until: ({ imap }) => imap.connections.busy === 0,
+          until: ({ imap, smtp }) => imap.connections.busy + smtp.connections.busy === 0,
           schedule: Schedule.spaced("1 millis"),
           times: 100
         })
       )
-      return { waiting: stats.imap.waiting, busy: stats.imap.connections.busy, ownPeak: stats.imap.peak }
+      return [stats.imap, stats.smtp]
     })
-    const { peak, value } = yield* server.peak(Effect.scoped(day))
+    const { imap, smtp, value } = yield* server.peaks(Effect.scoped(day))
 
     const note = `with PROOF_SEED=${seed}, cap ${cap}`
-    assert.isAtMost(peak, cap, `connections the server counted ${note}`)
-    assert.isAtMost(value.ownPeak, cap, `connections the account counted ${note}`)
-    assert.deepStrictEqual({ waiting: value.waiting, busy: value.busy }, { waiting: 0, busy: 0 }, note)
+    assert.isAtMost(imap, cap, `IMAP connections the server counted ${note}`)
+    assert.isAtMost(smtp, cap, `SMTP connections the server counted ${note}`)
+    for (const { connections, peak, waiting } of value) {
+      assert.isAtMost(peak, cap, `connections the account counted ${note}`)
+      assert.deepStrictEqual({ waiting, busy: connections.busy }, { waiting: 0, busy: 0 }, note)
+    }
     assert.strictEqual(tally.operations, agents * operationsPerAgent)
     for (const ending of tally.endings.keys()) assert.isTrue(endings.has(ending), `an end in ${ending} ${note}`)
     yield* server.connections.pipe(
@@ -94,5 +104,9 @@ export const proof = (server: ProofServer, cap: number) =>
     )
     assert.strictEqual(yield* server.connections, 0, `connections left open ${note}`)
     assert.deepStrictEqual(ledger.differences(yield* server.contents), [], note)
+    if (sends !== undefined && server.sent !== undefined) {
+      assert.isAbove(sends.size, 100, note)
+      assert.deepStrictEqual(sends.differences(yield* server.sent), [], note)
+    }
     return tally
   })
