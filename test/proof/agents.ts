@@ -110,7 +110,7 @@ export const work = (crowd: Crowd, name: string): Effect.Effect<void> =>
       const given = new Set<string>(die.some(flags, die.below(3)))
       const letter = new Letter(`${name}-${++filed}`, [])
       ledger.letters.push(letter)
-      const unknown: Place = { ref: new MessageRef({ mailbox, uidValidity: 0, uid: 0 }), flags: given }
+      const unknown: Place = { ref: new MessageRef({ mailbox, uidValidity: 0, uid: 1 }), flags: given }
       return run(
         `append to ${mailbox}`,
         account.append(mailbox, source(letter.token, die), { flags: [...given] }),
@@ -206,7 +206,7 @@ export const work = (crowd: Crowd, name: string): Effect.Effect<void> =>
               after: verb === "copy" ? [...letter.places, there] : replaced(letter, place, [there])
             }
           })
-        const inTarget = new MessageRef({ mailbox: target, uidValidity: 0, uid: 0 })
+        const inTarget = new MessageRef({ mailbox: target, uidValidity: 0, uid: 1 })
         return Effect.gen(function*() {
           let isPlaceUnknown = false
           yield* run(
@@ -216,7 +216,7 @@ export const work = (crowd: Crowd, name: string): Effect.Effect<void> =>
               isPlaceUnknown = Option.isNone(set)
               must(Option.isNone(set) || set.value.size === some.length, `${verb}: all of them were there`)
               // in the order of their UIDs on either side (RFC 4315 3)
-              return changes((_, index) => Option.isSome(set) ? set.value.ref(set.value.uids[index] ?? 0) : inTarget)
+              return changes((_, index) => Option.isSome(set) ? set.value.ref(set.value.uids[index] ?? 1) : inTarget)
             },
             changes(() => inTarget)
           )
