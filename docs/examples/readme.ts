@@ -8,10 +8,9 @@ export const main = Effect.gen(function*() {
 
   yield* mail.messages(unread).pipe(
     Stream.runForEach((message) =>
-      mail.send(new Draft({ to: message.from, subject: `Re: ${message.subject}`, text: "Thank you, we have it." }))
-        .pipe(
-          Effect.andThen(mail.flag(message, { add: ["\\Seen", "\\Answered"] }))
-        )
+      mail.send(Draft.reply(message, { text: "Thank you, we have it." })).pipe(
+        Effect.andThen(mail.flag(message, { add: ["\\Seen", "\\Answered"] }))
+      )
     )
   )
 }).pipe(Agent.as("billing"))
