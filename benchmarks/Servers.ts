@@ -8,7 +8,7 @@ import { chown, mkdir, readdir, readFile, unlink, writeFile } from "node:fs/prom
 import { userInfo } from "node:os"
 import { join } from "node:path"
 import { missing } from "../test/live/available.ts"
-import { daemon, freePorts, greeted, temporaryDirectory } from "../test/live/Daemon.ts"
+import { daemon, freePorts, greeted, memoryDirectory } from "../test/live/Daemon.ts"
 import { startDovecot } from "../test/live/Dovecot.ts"
 import type { EmbeddedCounts, EmbeddedOptions, EmbeddedPorts } from "./EmbeddedServer.ts"
 import type { Digest } from "./Harness.ts"
@@ -118,7 +118,8 @@ export const smtpServer: Effect.Effect<SmtpServer, never, Scope.Scope> = Effect.
     const { forget, name, ports } = yield* embedded({ users: 1, mailboxes: [] })
     return { name, port: ports.smtp, taken: Effect.map(forget, ({ bodies }) => bodies) }
   }
-  const directory = yield* temporaryDirectory
+  // on a disk smtp-sink is slower than any client
+  const directory = yield* memoryDirectory
   const messages = join(directory, "messages")
   yield* Effect.promise(() => mkdir(messages, { mode: 0o777 }))
   if (userInfo().uid === 0) yield* Effect.promise(() => chown(messages, nobody, nobody))

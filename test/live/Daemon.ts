@@ -7,7 +7,7 @@
  */
 import { Effect, type Scope } from "effect"
 import { spawn } from "node:child_process"
-import { readdirSync, readFileSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { chmod, mkdtemp, readFile, rm } from "node:fs/promises"
 import { connect, createServer } from "node:net"
 import { tmpdir } from "node:os"
@@ -101,16 +101,24 @@ export const daemon = (options: DaemonOptions): Effect.Effect<Daemon, never, Sco
     (daemon): Daemon => daemon
   )
 
+const directoryIn = (parent: string): Effect.Effect<string, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      // Short: paths of sockets inside it must fit into 107 octets.
+      const directory = await mkdtemp(join(parent, "mail-"))
+      await chmod(directory, 0o755)
+      return directory
+    }),
+    (directory) => Effect.promise(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }))
+  )
+
 /** A directory that every system user may enter, removed with all that is in it when the scope is closed. */
-export const temporaryDirectory: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
-  Effect.promise(async () => {
-    // Short: paths of sockets inside it must fit into 107 octets.
-    const directory = await mkdtemp(join(tmpdir(), "mail-"))
-    await chmod(directory, 0o755)
-    return directory
-  }),
-  (directory) => Effect.promise(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }))
-)
+export const temporaryDirectory = directoryIn(tmpdir())
+
+const inMemory = "/dev/shm"
+
+/** The same, with its files in memory where the system has a place for that: nobody waits for a disk. */
+export const memoryDirectory = directoryIn(existsSync(inMemory) ? inMemory : tmpdir())
 
 const isFree = (port: number) =>
   new Promise<boolean>((resolve) => {
