@@ -110,9 +110,8 @@ export const make = (
     options?: SendAllOptions
   ): Stream.Stream<SendResult, E, R> =>
     drafts.pipe(
-      Stream.zipWithIndex,
       Stream.mapEffect(
-        ([draft, index]) =>
+        (draft, index) =>
           Effect.map(Effect.result(sendOne(draft, options)), (result): SendResult => ({ index, draft, result })),
         // for each connection one that is being sent, and one that is composed meanwhile
         { concurrency: config.limits.smtpConnections * 2, unordered: options?.unordered ?? false }
