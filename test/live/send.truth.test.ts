@@ -29,6 +29,9 @@ type Account = MailAccount["Service"]
 /** The fifteen seconds of a search for a lost message pass in three, which is long for a delivery on one machine. */
 const fast = 5
 
+/** Servers are started, and each test looks for messages that are not there until it is sure. */
+const patience = 60_000
+
 const users = { ann: "ann-secret", bob: "bob-secret" }
 
 interface Servers {
@@ -140,7 +143,7 @@ const measured = (servers: Servers) =>
   }))
 
 const live = <E>(title: string, run: (servers: Servers) => Effect.Effect<void, E, Scope.Scope>) =>
-  it.live(title, () => Effect.flatMap(startServers, run).pipe(Effect.scoped, onFastClock(fast)), 60_000)
+  it.live(title, () => Effect.flatMap(startServers, run).pipe(Effect.scoped, onFastClock(fast)), patience)
 
 describeLive("a send to Postfix over a wire that is cut", ["dovecot", "lmtp", "postfix"], () => {
   live(
