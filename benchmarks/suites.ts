@@ -9,6 +9,7 @@ export const suites: Readonly<Record<string, () => Promise<Suite>>> = {
   envelopes: () => import("./envelopes.bench.ts").then(({ suite }) => suite),
   sends: () => import("./sends.bench.ts").then(({ suite }) => suite),
   memory: () => import("./memory.bench.ts").then(({ suite }) => suite),
+  accounts: () => import("./accounts.bench.ts").then(({ suite }) => suite),
   limiter: () => import("./limiter.bench.ts").then(({ suite }) => suite),
   start: () => import("./start.bench.ts").then(({ suite }) => suite)
 }

@@ -1,5 +1,5 @@
 /**
- * Accepts connections on 127.0.0.1, or in memory, counts each from accept to close, and puts a `Wire` around it. It
+ * Accepts connections on 127.0.0.1, or in memory, counts each from accept to the end of both sides, and puts a `Wire` around it. It
  * knows neither protocol.
  */
 import { createServer, type Server, type Socket } from "node:net"
@@ -87,7 +87,11 @@ export class Listener {
       kick: (text) => farewell(text),
       drop: () => wire.destroy()
     })
-    socket.on("close", () => {
+    // `close` comes a turn later than the end of both sides, and behind the accept of what the client opened next
+    const ended = () => {
+      if (socket.readableEnded && socket.writableEnded) connection.closed()
+    }
+    socket.on("end", ended).on("finish", ended).on("close", () => {
       this.#wires.delete(wire)
       this.#sockets.delete(socket)
       connection.closed()

@@ -1,0 +1,112 @@
+/** What does an account cost in a program that has many of them? */
+import { Data, Effect } from "effect"
+import { fork } from "node:child_process"
+import { join } from "node:path"
+import type { Accounts, AccountsOutcome } from "./AccountsReader.ts"
+import type { Outcome, Subject, Suite } from "./Harness.ts"
+import { type Embedded, embedded } from "./Servers.ts"
+
+const programOf = (accounts: Accounts): Effect.Effect<AccountsOutcome> =>
+  Effect.promise(() =>
+    new Promise<AccountsOutcome>((resolve, reject) => {
+      const child = fork(join(import.meta.dirname, "AccountsReader.ts"), [JSON.stringify(accounts)], {
+        execArgv: ["-C", "effect-mail-source", "--expose-gc"]
+      })
+      let outcome: AccountsOutcome | undefined
+      child.once("message", (message) => outcome = message as AccountsOutcome) // the one message AccountsReader.ts sends
+      child.once("close", (code) =>
+        outcome === undefined ? reject(new Error(`the program ended with ${code}`)) : resolve(outcome))
+    })
+  )
+
+class CapExceeded extends Data.TaggedError("CapExceeded")<{ readonly message: string }> {}
+
+/** Runs the program, and fails where the server has seen more connections than the library allows, or is left with one. */
+const counted = (server: Embedded, accounts: Accounts): Effect.Effect<AccountsOutcome, CapExceeded> =>
+  Effect.gen(function*() {
+    yield* server.forget
+    const outcome = yield* programOf(accounts)
+    const { open, peak } = yield* server.counts
+    // bare clients have no cap that could be held: one says that it has logged out before its socket has closed
+    return (accounts.kind === "library" && peak > accounts.cap) || open > 0
+      ? yield* new CapExceeded({
+        message: `${accounts.kind}: ${peak} connections at a time, allowed ${accounts.cap}; ${open} left open`
+      })
+      : outcome
+  })
+
+export const suite: Suite = {
+  name: "accounts",
+  question: "What does an account cost in a program that has many of them?",
+  run: (bench) =>
+    Effect.gen(function*() {
+      const count = bench.size(1_000, 50)
+      const cap = bench.size(20, 5)
+      const messages = 3
+      const server = yield* embedded({
+        users: count,
+        mailboxes: [{ path: "INBOX", count: messages, octets: 1_000, kind: "plain" }]
+      })
+      const subject = (
+        name: string,
+        kind: Accounts["kind"],
+        cap: number,
+        of: (outcome: AccountsOutcome) => Outcome
+      ): Subject => ({
+        name,
+        role: kind === "library" ? "library" : "peer",
+        open: Effect.succeed(
+          Effect.map(
+            counted(server, { kind, port: server.ports.imap, count, cap }),
+            (outcome) => ({ ...of(outcome), digest: { count: outcome.messages } })
+          )
+        )
+      })
+      const both = (cap: number, of: (outcome: AccountsOutcome) => Outcome) => [
+        subject("effect-mail, MailAccounts", "library", cap, of),
+        subject("imapflow, a client for each", "bare", cap, of)
+      ]
+      const shared = {
+        apart: true,
+        rounds: bench.size(5, 1),
+        expected: { count: count * messages },
+        targets: bench.size([{ against: "imapflow, a client for each", atMost: 1.3 }], [])
+      }
+      yield* bench.measure({
+        ...shared,
+        name: `time of each of ${count} accounts, all connected`,
+        unit: "us",
+        operations: count,
+        subjects: both(count, ({ cpu, millis }) => ({ millis, cpu })),
+        bound: "CPU of client and server"
+      })
+      if (!bench.quick) {
+        yield* bench.measure({
+          ...shared,
+          name: `resident memory of ${count} idle accounts`,
+          unit: "MB",
+          subjects: both(count, ({ resident }) => ({ value: resident }))
+        })
+        yield* bench.measure({
+          ...shared,
+          name: `heap of ${count} idle accounts`,
+          unit: "MB",
+          subjects: both(count, ({ heap }) => ({ value: heap }))
+        })
+      }
+      yield* bench.measure({
+        ...shared,
+        name: `time of each of ${count} accounts, ${cap} connections to their host`,
+        unit: "us",
+        operations: count,
+        subjects: both(cap, ({ cpu, millis }) => ({ millis, cpu })),
+        bound: "CPU of client and server"
+      })
+      bench.note(
+        "All accounts are opened and left idle, each tells the counters of INBOX once, and all are closed with LOGOUT. " +
+          "Memory is what they hold when idle, after garbage collection. The server counts connections. Where there are " +
+          "fewer than accounts, the peer opens one for each operation, and the library lets idle ones go."
+      )
+      return server.name
+    })
+}
