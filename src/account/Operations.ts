@@ -16,7 +16,8 @@ import {
 import { type ImapConnection, ImapDriver, type SelectedMailbox } from "../driver/ImapDriver.ts"
 import { type SmtpConnection, SmtpDriver } from "../driver/SmtpDriver.ts"
 import { bounded } from "../governor/CommandTimeout.ts"
-import * as Governor from "../governor/Governor.ts"
+import type * as Governor from "../governor/Governor.ts"
+import * as LateGovernor from "../governor/LateGovernor.ts"
 import * as Logins from "../governor/Logins.ts"
 import { type RateCosts, RateLimit } from "../governor/RateLimit.ts"
 import { RetryPolicy, type Safety } from "../governor/RetryPolicy.ts"
@@ -173,7 +174,7 @@ export const make = Effect.fnUntraced(function*(
   const connectSmtp = (endpoint: Endpoint) =>
     logins.connect((credentials) => smtpDriver.connect({ endpoint, credentials, connectTimeoutMillis }))
 
-  const imap = yield* Governor.make<ImapConnection>({
+  const imap = yield* LateGovernor.make<ImapConnection>({
     ...shared,
     protocol: "imap",
     host: config.imap?.host ?? "",
@@ -189,7 +190,7 @@ export const make = Effect.fnUntraced(function*(
     }
   })
 
-  const smtp = yield* Governor.make<SmtpConnection>({
+  const smtp = yield* LateGovernor.make<SmtpConnection>({
     ...shared,
     protocol: "smtp",
     host: config.smtp?.host ?? "",

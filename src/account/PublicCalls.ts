@@ -10,6 +10,46 @@ import { CurrentOperation } from "../governor/Telemetry.ts"
 
 type Name = `MailAccount.${string}`
 
+/** What one account adds to its calls. */
+interface Surroundings {
+  readonly toMailError: (operation: string, mailbox: string | undefined) => (reason: Reason) => MailError
+  readonly attributes: (agent: string, mailbox: string | undefined) => Record<string, string>
+  readonly logged: (mailbox: string | undefined) => Record<string, string>
+}
+
+/** One method of one account. */
+interface Call {
+  readonly surroundings: Surroundings
+  run(...args: ReadonlyArray<unknown>): Effect.Effect<unknown, Reason>
+  mailboxOf(...args: ReadonlyArray<unknown>): string | undefined
+}
+
+type Traced = (this: Call, ...args: ReadonlyArray<unknown>) => Effect.Effect<unknown, MailError>
+
+/** Traced methods by name, which accounts share: each keeps the stack of its definition, and accounts may be many. */
+const traced = new Map<Name, Traced>()
+
+const callOf = (name: Name): Traced => {
+  let call = traced.get(name)
+  if (call === undefined) {
+    const short = shortOf(name)
+    call = Effect.fn(name)(function*(this: Call, ...args: ReadonlyArray<unknown>) {
+      const { attributes, logged, toMailError } = this.surroundings
+      const mailbox = this.mailboxOf(...args)
+      yield* Effect.annotateCurrentSpan(attributes(yield* Agent.current, mailbox))
+      return yield* this.run(...args).pipe(
+        Effect.mapError(toMailError(short, mailbox)),
+        Effect.provideService(CurrentOperation, short),
+        Effect.annotateLogs(logged(mailbox))
+      )
+    })
+    traced.set(name, call)
+  }
+  return call
+}
+
+const unnamed = () => undefined
+
 const shortOf = (name: Name) => name.slice("MailAccount.".length)
 
 export const make = (account: string) => {
@@ -24,21 +64,17 @@ export const make = (account: string) => {
 
   const logged = (mailbox: string | undefined) => ({ account, ...(mailbox === undefined ? {} : { mailbox }) })
 
-  const operation = <Args extends ReadonlyArray<unknown>, A>(
+  const surroundings: Surroundings = { toMailError, attributes, logged }
+
+  const operation = <Args extends Array<unknown>, A>(
     name: Name,
     run: (...args: Args) => Effect.Effect<A, Reason>,
-    mailboxOf: (...args: Args) => string | undefined = () => undefined
-  ) =>
-    Effect.fn(name)(function*(...args: Args) {
-      const mailbox = mailboxOf(...args)
-      const short = shortOf(name)
-      yield* Effect.annotateCurrentSpan(attributes(yield* Agent.current, mailbox))
-      return yield* run(...args).pipe(
-        Effect.mapError(toMailError(short, mailbox)),
-        Effect.provideService(CurrentOperation, short),
-        Effect.annotateLogs(logged(mailbox))
-      )
-    })
+    mailboxOf: (...args: Args) => string | undefined = unnamed
+  ) => {
+    const call: Call = { surroundings, run, mailboxOf }
+    // run and mailboxOf of this very call take these arguments
+    return callOf(name).bind(call) as (...args: Args) => Effect.Effect<A, MailError>
+  }
 
   /** An operation on the mailbox of this name. */
   const onMailbox = <Args extends ReadonlyArray<unknown>, A>(

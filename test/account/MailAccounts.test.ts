@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Layer, Redacted, Scope } from "effect"
+import { Effect, Exit, Fiber, Layer, Redacted, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { AccountConfig, Endpoint, MailAccount, MailAccounts, Password } from "../../src/index.ts"
+import { AccountConfig, Endpoint, HostLimits, MailAccount, MailAccounts, Password } from "../../src/index.ts"
 import { MemoryMail } from "../../src/testing/index.ts"
 
 const mail = MemoryMail.layer({
@@ -19,6 +19,14 @@ const accounts = (...configs: ReadonlyArray<AccountConfig>) =>
   MailAccounts.layerNoDeps(configs, { idleTimeToLive: "5 minutes" }).pipe(Layer.provideMerge(mail))
 
 const open = Effect.map(MemoryMail, (mail) => mail.connections().length)
+
+/** Runs an effect while time passes. */
+const settled = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.gen(function*() {
+    const fiber = yield* Effect.forkChild(effect)
+    while (fiber.pollUnsafe() === undefined) yield* TestClock.adjust(10)
+    return yield* Fiber.join(fiber)
+  })
 
 describe("MailAccounts", () => {
   it.effect("opens nothing before an account is used", () =>
@@ -108,4 +116,59 @@ describe("MailAccounts", () => {
       yield* TestClock.adjust("10 minutes")
       assert.strictEqual((yield* use).length, 1)
     }).pipe(Effect.provide(accounts(config("ann", "changed")))))
+
+  it.effect("opens one account for a hundred who ask for it at once", () =>
+    Effect.gen(function*() {
+      const { account } = yield* MailAccounts
+      const all = yield* Effect.forEach(Array.from({ length: 100 }), () => account("ann"), { concurrency: "unbounded" })
+      assert.strictEqual(new Set(all).size, 1)
+      yield* settled(Effect.forEach(all, (ann) => ann.mailboxes(), { concurrency: "unbounded" }))
+      assert.isAtMost(yield* open, 2)
+    }).pipe(Effect.provide(accounts(config("ann")))))
+
+  it.effect("closes all of three hundred, whatever each of them is about", () =>
+    Effect.gen(function*() {
+      const servers = yield* MemoryMail
+      const names = Array.from({ length: 300 }, (_, n) => `user${n}`)
+      for (const name of names) servers.store.addUser({ name, password: `${name}-secret` })
+      const scope = yield* Scope.make()
+      const all = MailAccounts.layerNoDeps(names.map((name) => config(name))).pipe(Layer.provide(HostLimits.layer({})))
+      const context = yield* Layer.buildWithScope(all, scope)
+      const use = (name: string) =>
+        Effect.scoped(
+          Effect.flatMap(MailAccounts, ({ account }) => Effect.flatMap(account(name), (each) => each.status("INBOX")))
+        )
+          .pipe(Effect.provideContext(context))
+      // a third is idle, a third logs in, a third has not begun
+      yield* Effect.forEach(names.slice(0, 100), use, { concurrency: 50, discard: true }).pipe(settled)
+      const fibers = yield* Effect.forEach(names.slice(100, 200), (name) => Effect.forkChild(use(name)))
+      yield* TestClock.adjust(15)
+      const later = yield* Effect.forEach(names.slice(200), (name) => Effect.forkChild(use(name)))
+      assert.isAbove(servers.connections().length, 100)
+      yield* settled(Scope.close(scope, Exit.void))
+      assert.strictEqual(servers.connections().length, 0)
+      for (const fiber of [...fibers, ...later]) {
+        const exit = yield* settled(Fiber.await(fiber))
+        assert.isTrue(Exit.isFailure(exit) && exit.cause.reasons.every(({ _tag }) => _tag !== "Die"))
+      }
+    }).pipe(Effect.provide(MemoryMail.layer({ latency: "10 millis" }))))
+
+  it.effect("leaves no connection behind whose opening was interrupted, and opens the next", () =>
+    Effect.gen(function*() {
+      const servers = yield* MemoryMail
+      const { account } = yield* MailAccounts
+      const ann = yield* account("ann")
+      for (let millis = 0; millis < 60; millis += 7) {
+        const fiber = yield* Effect.forkChild(ann.mailboxes())
+        yield* TestClock.adjust(millis)
+        yield* settled(Fiber.interrupt(fiber))
+        assert.isAtMost(servers.connections().length, 1)
+      }
+      assert.strictEqual((yield* settled(ann.mailboxes())).length, 1)
+    }).pipe(Effect.provide(
+      accounts(config("ann")).pipe(Layer.provideMerge(MemoryMail.layer({
+        latency: "10 millis",
+        users: [{ name: "ann", password: "ann-secret" }]
+      })))
+    )))
 })
