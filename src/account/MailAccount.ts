@@ -214,7 +214,8 @@ export class MailAccount extends Context.Service<MailAccount, {
     Layer.effect(this, make(config, options)).pipe(Layer.provide([mailparser.layer, nodemailer.layerComposer]))
 }
 
-const make = Effect.fnUntraced(function*(config: AccountConfig, options?: AccountOptions) {
+/** An account in the scope of this call: what the layers are made of, without a layer's own cost. */
+export const make = Effect.fnUntraced(function*(config: AccountConfig, options?: AccountOptions) {
   const operations = yield* Operations.make(config, options?.retry ?? RetryPolicy.default)
   const mailboxes = yield* Mailboxes.make(operations)
   const reading = Reading.make(operations, yield* MessageParser)

@@ -7,9 +7,10 @@ import type { AccountConfig } from "../domain/AccountConfig.ts"
 import { InvalidInput, MailError } from "../domain/MailError.ts"
 import type { ImapDriver } from "../driver/ImapDriver.ts"
 import * as imapflow from "../driver/imapflow.ts"
+import * as mailparser from "../driver/mailparser.ts"
 import * as nodemailer from "../driver/nodemailer.ts"
 import type { SmtpDriver } from "../driver/SmtpDriver.ts"
-import { type AccountOptions, MailAccount } from "./MailAccount.ts"
+import { type AccountOptions, MailAccount, make as makeAccount } from "./MailAccount.ts"
 import { Profiles } from "./Profiles.ts"
 
 export interface AccountsOptions extends AccountOptions {
@@ -56,7 +57,7 @@ export class MailAccounts extends Context.Service<MailAccounts, {
         (profiles) =>
           make(profiles.names, profiles.config, options)
       )
-    ).pipe(Layer.provide([imapflow.layer, nodemailer.layerSmtp]))
+    ).pipe(Layer.provide([imapflow.layer, nodemailer.layerSmtp, messages]))
 
   /** Accounts whose drivers come from the environment. */
   static readonly layerNoDeps = (
@@ -73,8 +74,11 @@ export class MailAccounts extends Context.Service<MailAccounts, {
           return config === undefined ? unknown(name, names) : Effect.succeed(config)
         }, options)
       })
-    )
+    ).pipe(Layer.provide(messages))
 }
+
+/** Reading and writing messages, the same for all accounts. */
+const messages = Layer.merge(mailparser.layer, nodemailer.layerComposer)
 
 const unknown = (name: string, names: ReadonlyArray<string>) =>
   Effect.fail(
@@ -90,8 +94,7 @@ const make = Effect.fnUntraced(function*(
     lookup: (name: string) =>
       configOf(name).pipe(
         Effect.mapError((reason) => new MailError({ account: name, operation: "account", reason })),
-        Effect.flatMap((config) => Layer.build(MailAccount.layerNoDeps(config, options))),
-        Effect.map(Context.get(MailAccount))
+        Effect.flatMap((config) => makeAccount(config, options))
       ),
     idleTimeToLive: options?.idleTimeToLive ?? MailAccounts.idleTimeToLive
   })

@@ -71,46 +71,70 @@ interface Broken {
 }
 const broken: Broken = { _tag: "Broken" }
 
-const work = Effect.fnUntraced(function*<C extends Governed>(
+/**
+ * Serves messages until there is nothing left to serve. No generator goes around them: one that waits for the next
+ * message would keep the one before and its answer, which may be large.
+ */
+const work = <C extends Governed>(
   connection: C,
   connecting: Connecting<C>,
   inbox: Queue.Queue<Message<C>>,
   reports: Reports
-): Effect.fn.Return<void, Broken> {
-  for (;;) {
-    const message = yield* Queue.take(inbox)
-    switch (message._tag) {
-      case "Work": {
-        const exit = yield* message.run(connection)
-        // a defect or an interruption may have left a command half done
-        if (Exit.isFailure(exit) && exit.cause.reasons.some(({ _tag }) => _tag !== "Fail")) {
-          yield* reports.closing
-          return yield* Effect.fail(broken)
-        }
-        break
-      }
-      case "Rest": {
-        const rested = yield* Effect.raceFirst(
-          Effect.exit(connecting.rest(connection, message.mailbox)),
-          Queue.peek(inbox)
-        )
-        if (!Exit.isExit(rested)) continue
-        yield* reports.heard(message.mailbox, rested)
-        if (!connection.isUsable()) break
-        yield* reports.rested(connecting.affinityOf(connection))
-        continue
-      }
-      case "Close":
-        return
-      case "Died":
+): Effect.Effect<void, Broken> => {
+  const next: Effect.Effect<void, Broken> = Effect.flatMap(
+    Queue.take(inbox),
+    (message) =>
+      Effect.flatMap(
+        serveOne(connection, connecting, inbox, reports, message),
+        (goesOn) => goesOn ? next : Effect.void
+      )
+  )
+  return next
+}
+
+/** Serves one message, and tells whether there may be more. */
+const serveOne = Effect.fnUntraced(function*<C extends Governed>(
+  connection: C,
+  connecting: Connecting<C>,
+  inbox: Queue.Queue<Message<C>>,
+  reports: Reports,
+  message: Message<C>
+): Effect.fn.Return<boolean, Broken> {
+  switch (message._tag) {
+    case "Work": {
+      const exit = yield* message.run(connection)
+      // a defect or an interruption may have left a command half done
+      if (Exit.isFailure(exit) && exit.cause.reasons.some(({ _tag }) => _tag !== "Fail")) {
         yield* reports.closing
         return yield* Effect.fail(broken)
+      }
+      break
     }
-    if (!connection.isUsable()) {
+    case "Rest": {
+      const rested = yield* Effect.raceFirst(
+        Effect.exit(connecting.rest(connection, message.mailbox)),
+        Queue.peek(inbox)
+      )
+      if (!Exit.isExit(rested)) return true
+      yield* reports.heard(message.mailbox, rested)
+      if (!connection.isUsable()) break
+      yield* reports.rested(connecting.affinityOf(connection))
+      return true
+    }
+    case "Close":
+      return false
+    case "Died":
       yield* reports.closing
       return yield* Effect.fail(broken)
-    }
-    if (connecting.isSpent(connection)) return yield* reports.closing
-    yield* reports.done(connecting.affinityOf(connection))
   }
+  if (!connection.isUsable()) {
+    yield* reports.closing
+    return yield* Effect.fail(broken)
+  }
+  if (connecting.isSpent(connection)) {
+    yield* reports.closing
+    return false
+  }
+  yield* reports.done(connecting.affinityOf(connection))
+  return true
 })

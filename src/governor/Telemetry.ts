@@ -52,9 +52,10 @@ export const make = (account: string): Effect.Effect<Telemetry> =>
 
 const telemetry = (account: string, context: Context.Context<never>): Telemetry => {
   const labelled = <Input, State>(metric: Metric.Metric<Input, State>) => {
-    const series = new Map<string, Metric.Metric<Input, State>>()
+    let series: Map<string, Metric.Metric<Input, State>> | undefined
     return (attributes: Readonly<Record<string, string>>, input: Input) => {
       const key = Object.values(attributes).join("\n")
+      series ??= new Map()
       let bound = series.get(key)
       if (bound === undefined) {
         const known = series.size < maxSeries || attributes["agent"] === undefined

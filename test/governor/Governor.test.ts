@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Deferred, Duration, Effect, Exit, Fiber, Metric, Queue, type Scope } from "effect"
 import { TestClock } from "effect/testing"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import { AccountClosed, ConnectionFailed, ConnectionLost, type Reason, Throttled } from "../../src/domain/MailError.ts"
 import * as Governor from "../../src/governor/Governor.ts"
 import * as Telemetry from "../../src/governor/Telemetry.ts"
@@ -132,6 +134,12 @@ interface Asked {
   readonly agent?: string
   readonly mailbox?: string
   readonly millis?: number
+}
+
+const collectGarbage = (): void => {
+  setFlagsFromString("--expose-gc")
+  const collect: unknown = runInNewContext("gc")
+  if (typeof collect === "function") collect()
 }
 
 /** The answer, or the failure. */
@@ -426,6 +434,26 @@ describe("a shared command", () => {
 })
 
 describe("work", () => {
+  it.effect("leaves nothing of its answer with the connection that waits for more", () =>
+    Effect.gen(function*() {
+      const { governor, server } = yield* governed()
+      const submit = (work: Effect.Effect<object>) => governor.submit({ agent: "a", operation: "test" }, () => work)
+      let answer: WeakRef<object> | undefined
+      const first = yield* begin(Effect.asVoid(submit(Effect.sync(() => {
+        const octets = { octets: new Uint8Array(1_000) }
+        answer = new WeakRef(octets)
+        return octets
+      }))))
+      yield* pass(openMillis)
+      yield* Fiber.join(first)
+      yield* settle
+      // a weak reference holds on until the turn has ended
+      yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+      collectGarbage()
+      assert.strictEqual(server.sockets, 1)
+      assert.isUndefined(answer?.deref())
+    }))
+
   it.effect("with a defect answers its caller with it, and ends its connection", () =>
     Effect.gen(function*() {
       const { ask, governor, server } = yield* governed()
