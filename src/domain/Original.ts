@@ -63,10 +63,16 @@ export const oneLine = (text: string): string =>
   // eslint-disable-next-line no-control-regex -- these are what is replaced
   text.toWellFormed().replace(/[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+/g, " ").trim()
 
+/** RFC 5321 4.5.3.1.3 has 256 octets for a path. */
+const maxAddress = 320
+
+/** Characters of a name. Longer ones are cut off, those of files in front: no line of a header holds them. */
+const maxName = 100
+
 /** Those of the addresses that mail can be sent to. */
 export const deliverable = (addresses: ReadonlyArray<Address>): ReadonlyArray<Address> =>
-  addresses.filter(({ address }) => isMailbox(address)).map(({ address, name }) => {
-    const clean = oneLine(name ?? "")
+  addresses.filter(({ address }) => isMailbox(address) && address.length <= maxAddress).map(({ address, name }) => {
+    const clean = oneLine([...name ?? ""].slice(0, maxName).join(""))
     return new Address({ address, ...(clean === "" ? {} : { name: clean }) })
   })
 
@@ -74,7 +80,7 @@ export const deliverable = (addresses: ReadonlyArray<Address>): ReadonlyArray<Ad
 export const carried = (parts: ReadonlyArray<OriginalAttachment>): ReadonlyArray<Attachment> =>
   parts.flatMap(({ content, contentId, disposition, filename, type }) => {
     if (content === undefined) return []
-    const name = oneLine(filename ?? "")
+    const name = oneLine([...filename ?? ""].slice(-maxName).join(""))
     const id = contentIdOf(contentId ?? "")
     return [
       new Attachment({

@@ -161,6 +161,22 @@ const line = (field: string, text: string): Effect.Effect<string, InvalidInput> 
     : Effect.fail(invalid(field, "a header must not hold a line break or NUL", position))
 }
 
+/**
+ * A line has 998 octets at most, and can be folded between words only (RFC 5322 2.1.1). What servers do with a longer one
+ * is their own affair: they refuse it, or break it, and signatures with it.
+ */
+const words = (field: string, text: string): Effect.Effect<string, InvalidInput> => {
+  const long = (text.match(/\S+/g) ?? []).find((word) => Buffer.byteLength(word) > maxWord)
+  return long === undefined
+    ? Effect.succeed(text)
+    : Effect.fail(invalid(field, `a word of ${Buffer.byteLength(long)} octets does not fit into a line`))
+}
+
+const fitting = (field: string, text: string) => Effect.flatMap(line(field, text), (text) => words(field, text))
+
+/** Octets of a word in a header: quoted, it can become twice as long. */
+const maxWord = 400
+
 const mailboxes = Effect.fnUntraced(function*(
   field: string,
   given: AddressInput | ReadonlyArray<AddressInput>,
@@ -171,13 +187,14 @@ const mailboxes = Effect.fnUntraced(function*(
     if (typeof input === "string") {
       const text = yield* line(field, input)
       for (const entry of read(text)) {
+        yield* words(field, entry.name)
         for (const each of "group" in entry ? entry.group : [entry]) {
           yield* mailbox(field, isWritten(text, each) ? each.address : "", text)
         }
         found.push(entry)
       }
     } else {
-      const name = yield* line(field, input.name ?? "")
+      const name = yield* fitting(field, input.name ?? "")
       found.push({ name, address: yield* mailbox(field, input.address, input.toString()) })
     }
   }
@@ -194,7 +211,7 @@ const isList = (given: AddressInput | ReadonlyArray<AddressInput>): given is Rea
 
 const mailbox = (field: string, address: string, text: string): Effect.Effect<string, InvalidInput> =>
   isMailbox(address)
-    ? Effect.succeed(address)
+    ? words(field, address)
     : Effect.fail(invalid(field, `${JSON.stringify(text)} is not an address`))
 
 const id = Effect.fnUntraced(function*(field: string, text: string): Effect.fn.Return<string, InvalidInput> {
@@ -204,7 +221,7 @@ const id = Effect.fnUntraced(function*(field: string, text: string): Effect.fn.R
   if (inner === "" || /[\s\x00-\x1f\x7f<>]/.test(inner)) {
     return yield* invalid(field, `${JSON.stringify(text)} is not a message id`)
   }
-  return `<${inner}>`
+  return yield* words(field, `<${inner}>`)
 })
 
 // The fields that a draft has members for, or that composing decides.
@@ -225,7 +242,8 @@ const custom = Effect.fnUntraced(function*(
     if (ownFields.has(key) || key.startsWith("content-") || taken.has(key)) {
       return yield* invalid(field, "is set by the draft itself and must not be there twice")
     }
-    headers.push([name, yield* line(field, value)])
+    yield* words(field, name)
+    headers.push([name, yield* fitting(field, value)])
   }
   return headers
 })
@@ -242,7 +260,7 @@ const mediaType = new RegExp(`^${token}/${token}(?:\\s*;.*)?$`)
 
 const media = Effect.fnUntraced(function*(field: string, given: string): Effect.fn.Return<string, InvalidInput> {
   const type = yield* line(field, given)
-  if (mediaType.test(type) && !/^multipart\//i.test(type)) return type
+  if (mediaType.test(type) && !/^multipart\//i.test(type)) return yield* words(field, type)
   return yield* invalid(field, `${JSON.stringify(type)} is not the media type of a part`)
 })
 
@@ -262,7 +280,7 @@ const invitation = Effect.fnUntraced(function*(
   return {
     method: method.toUpperCase(),
     content: canonicalText(text.toWellFormed()),
-    filename: yield* line("calendar.filename", filename ?? "invite.ics")
+    filename: yield* fitting("calendar.filename", filename ?? "invite.ics")
   }
 })
 
@@ -280,7 +298,8 @@ const part = Effect.fnUntraced(function*(
   given: Attachment,
   room: Room
 ): Effect.fn.Return<Part, InvalidInput | TooLarge> {
-  const filename = given.filename === undefined ? undefined : yield* line(`${field}.filename`, given.filename)
+  // no name is as good as an empty one
+  const filename = given.filename ? yield* fitting(`${field}.filename`, given.filename) : undefined
   const type = given.type === undefined ? undefined : yield* media(`${field}.type`, given.type)
   const contentId = given.contentId === undefined ? undefined : yield* id(`${field}.contentId`, given.contentId)
   const read = yield* content(field, given.content, room)
@@ -327,7 +346,7 @@ const content = (
       if (Cause.hasInterruptsOnly(cause)) return Effect.interrupt
       const error = Cause.squash(cause)
       return Effect.fail(
-        error instanceof TooLarge ? error : invalid(`${field}.stream`, `cannot be read (${words(error)})`)
+        error instanceof TooLarge ? error : invalid(`${field}.stream`, `cannot be read (${messageOf(error)})`)
       )
     })
   )
@@ -338,7 +357,7 @@ const file = Effect.fnUntraced(function*(
   path: string,
   room: Room
 ): Effect.fn.Return<Read, InvalidInput | TooLarge> {
-  const unreadable = (error: unknown) => invalid(`${field}.path`, `cannot be read (${words(error)})`)
+  const unreadable = (error: unknown) => invalid(`${field}.path`, `cannot be read (${messageOf(error)})`)
   const found = yield* Effect.tryPromise({ try: () => stat(path), catch: unreadable })
   // devices and pipes can be endless
   if (!found.isFile()) return yield* unreadable("not a file")
@@ -347,4 +366,4 @@ const file = Effect.fnUntraced(function*(
   return { octets, filename: basename(path) }
 })
 
-const words = (error: unknown): string => error instanceof Error ? error.message : String(error)
+const messageOf = (error: unknown): string => error instanceof Error ? error.message : String(error)

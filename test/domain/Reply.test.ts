@@ -291,6 +291,24 @@ describe("answers, composed and read", () => {
       assert.isAtMost(last.references.length, maxReferences)
     }).pipe(Effect.provide(layers)))
 
+  it.effect("quote a message that has HTML alone, as text and as HTML", () =>
+    Effect.gen(function*() {
+      const { text: _, ...rest } = message({
+        html: "<html><head><style>p{}</style></head><body><p>One &amp; two</p><script>x()</script>" +
+          "<blockquote><p>before</p></blockquote><table><tr><td>a<td>b</table><p>unclosed <b>bold"
+      })
+      const original = new ParsedMessage(rest)
+      const lines = ["> One & two", ">", ">> before", ">", "> a b", ">", "> unclosed bold"]
+      for (const options of [{ text: "Yes." }, { html: "<p>Yes.</p>" }, {}]) {
+        const { read } = yield* send(Draft.reply(original, options), "<2@example.com>", "bob@example.com")
+        assert.deepStrictEqual(read.problems, [])
+        assert.deepStrictEqual((read.text ?? "").trimEnd().split("\n").slice(3), lines)
+        assert.strictEqual("html" in options, read.html !== undefined)
+        assert.notMatch(read.html ?? "", /<script|<style/)
+        assert.match(read.html ?? "<b>bold</b>", /<b>bold<\/b>/)
+      }
+    }).pipe(Effect.provide(layers)))
+
   const hostile = Schema.Array(Schema.Union([
     Schema.String,
     Schema.Literals([

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Schema, Stream } from "effect"
+import { Effect, Layer, Result, Schema, Stream } from "effect"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -205,7 +205,7 @@ describe("composing", () => {
         ]])
         assert.include(read.html ?? "", html)
       }
-    }))
+    }), { arbitrary: { runs: 25 } })
 
   const calendar =
     "BEGIN:VCALENDAR\nVERSION:2.0\nMETHOD:REQUEST\nBEGIN:VEVENT\nSUMMARY:\u5c71\nEND:VEVENT\nEND:VCALENDAR\n"
@@ -359,6 +359,77 @@ describe("composing", () => {
       assert.strictEqual(yield* attached({ content: { text: "" }, type: "nonsense" }), "attachments[0].type")
       assert.strictEqual(yield* attached({ content: { text: "" }, type: "multipart/mixed" }), "attachments[0].type")
     }))
+
+  const anyName = Schema.Union([
+    Schema.String.check(Schema.isMaxLength(60)),
+    Schema.Literals([
+      "a\"b.txt",
+      "a\\b;c=d.txt",
+      "a'b%20c*d.txt",
+      "../../etc/passwd",
+      "utf-8''x",
+      "=?utf-8?q?a?=.txt",
+      "\u{1F600}\u202egpj.exe",
+      ".",
+      " a  b ",
+      "x".repeat(400),
+      "\u5c71".repeat(133)
+    ])
+  ])
+  it.effect.prop(
+    "keeps the names of files, whatever is in them, in lines that fit",
+    [anyName],
+    ([given]) =>
+      Effect.gen(function*() {
+        const filename = given.toWellFormed().replace(/[\r\n\0]/g, "")
+        const file = new Attachment({ content: { text: "x" }, filename })
+        const calendar = new Invitation({ method: "REQUEST", text: "BEGIN:VCALENDAR", filename })
+        const { source } = yield* compose({ attachments: [file], calendar })
+        const text = Buffer.from(source).toString("latin1")
+        assert.isBelow(Math.max(...text.split("\r\n").map((line) => line.length)), 999)
+        assert.notMatch(text, /[^\0-\x7f]/)
+        const read = yield* parse(source)
+        assert.deepStrictEqual(read.problems, [])
+        assert.include(read.attachments.map((each) => each.filename), filename === "" ? undefined : filename)
+      })
+  )
+
+  const long = Schema.Struct({
+    text: Schema.Literals(["x", "\u00fc", "\u{1F600}", "x ", "=?utf-8?Q?a?= ", "\"", "\u00fcx "]),
+    times: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_200 }))
+  })
+  it.effect.prop(
+    "writes lines that fit, or nothing, and says the same",
+    [long, long],
+    ([head, tail]) =>
+      Effect.gen(function*() {
+        const text = `${head.text.repeat(head.times)}${tail.text.repeat(tail.times)}`.trim()
+        const subject = yield* compose({ subject: text, text, html: text })
+        assert.strictEqual((yield* parse(subject.source)).subject, text)
+        const sources = [subject]
+        for (
+          const input of [
+            { to: new Address({ name: text, address: "a@example.com" }) },
+            { to: `"${text.replaceAll("\"", "")}" <a@example.com>` },
+            { to: `"${text.replaceAll("\"", "")}": a@example.com;` },
+            { cc: new Address({ address: `${text.replace(/\W/g, "x")}@example.com` }) },
+            { headers: { "X-Text": text } },
+            { attachments: [new Attachment({ content: { text: "" }, filename: text })] },
+            { inReplyTo: `<${text.replace(/\W/g, "x")}@example.com>` },
+            { attachments: [new Attachment({ content: { text: "" }, type: `text/x; a=${text.replace(/\W/g, "x")}` })] }
+          ]
+        ) {
+          const result = yield* Effect.result(compose(input))
+          if (Result.isSuccess(result)) sources.push(result.success)
+          else assert.strictEqual(result.failure._tag, "InvalidInput")
+        }
+        for (const { source } of sources) {
+          const lines = Buffer.from(source).toString("latin1").split("\r\n")
+          assert.isBelow(Math.max(...lines.map((line) => line.length)), 999)
+        }
+      }),
+    { arbitrary: { runs: 25 } }
+  )
 
   const strings = Schema.String.check(Schema.isMaxLength(200))
   it.effect.prop(

@@ -72,6 +72,26 @@ const groupText = ({ group, name }: Group): string =>
 
 const quoted = (text: string): string => `"${text.replace(/["\\]/g, "\\$&")}"`
 
+/**
+ * Text that says the same when it is read: a word too long for a line, or what looks like an encoded word, is written in
+ * encoded words (RFC 2047 2). The rest is nodemailer's to encode.
+ */
+const unstructured = (text: string): string => {
+  if (!/\S{400}|=\?/.test(text)) return text
+  const encoded: Array<string> = []
+  let piece = ""
+  const end = () => encoded.push(`=?utf-8?B?${Buffer.from(piece).toString("base64")}?=`)
+  for (const sign of text) {
+    if (Buffer.byteLength(piece + sign) > 45) {
+      end()
+      piece = ""
+    }
+    piece += sign
+  }
+  end()
+  return encoded.join(" ")
+}
+
 const write = (fields: DraftFields, keepsBcc: boolean): Composed => {
   const spelling = new Map(fields.headers.map(([name]) => [name.toLowerCase(), name]))
   const message = new MailComposer({
@@ -84,7 +104,7 @@ const write = (fields: DraftFields, keepsBcc: boolean): Composed => {
     to: toNodemailer(fields.to),
     cc: toNodemailer(fields.cc),
     bcc: toNodemailer(fields.bcc),
-    subject: fields.subject,
+    subject: fields.subject === undefined ? undefined : unstructured(fields.subject),
     messageId: fields.messageId,
     inReplyTo: fields.inReplyTo,
     references: [...fields.references],
