@@ -31,7 +31,7 @@ export { AccessToken, Credentials, OAuth2, Password, type TokenGrant, type Token
 /** Sources of access tokens: the refresh-token grant of Google, Microsoft and others. */
 export { OAuth2Grant, type RefreshOptions } from "./driver/OAuth2Grant.ts"
 /** Caps, waits, time-outs and rate windows. */
-export { Limits, RateScope, RateWindow } from "./domain/Limits.ts"
+export { Limits, RateScope, RateWindow, SomeLimits } from "./domain/Limits.ts"
 
 /** The accounts a person has set up, in a file that several programs share. */
 export { Profiles } from "./account/Profiles.ts"

@@ -1,7 +1,7 @@
 /**
  * What the documentation shows is what is compiled and run: a TypeScript block below a comment that names an example
  * (`<!-- docs/examples/NAME.ts -->`, or `<!-- docs/examples/NAME.ts#REGION -->` for what stands between
- * `// #region REGION` and `// #endregion`) equals it to the letter. And links lead somewhere.
+ * `// #region REGION` and `// #endregion`) equals it to the letter, and there are no others. And links lead somewhere.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
@@ -45,7 +45,11 @@ const differences = (page: string, text: string, read: Read): ReadonlyArray<stri
   )
   const marks = [...text.matchAll(/^[ \t]*<!--\s*docs\/examples\/\S+\s*-->/gm)].length
   const found = [...blocks]
-  const stray = marks === found.length ? [] : [`${page}: ${marks - found.length} marks without a block below them`]
+  const shown = [...text.matchAll(/^[ \t]*```(?:ts|typescript)\b/gm)].length
+  const stray = [
+    ...(marks === found.length ? [] : [`${page}: ${marks - found.length} marks without a block below them`]),
+    ...(shown === found.length ? [] : [`${page}: ${shown - found.length} blocks that are no example`])
+  ]
   return stray.concat(found.flatMap(([, file = "", region, block = ""]) => {
     const source = read(file)
     const expected = source === undefined ? undefined : excerpt(source, region)
@@ -110,6 +114,10 @@ describe("documentation", () => {
     assert.deepStrictEqual(page("a.ts#gone", "```ts", "```"), ["a.md: docs/examples/a.ts#gone is not there"])
     assert.deepStrictEqual(page("b.ts", "```ts", "```"), ["a.md: docs/examples/b.ts is not there"])
     assert.deepStrictEqual(page("a.ts", "text"), ["a.md: 1 marks without a block below them"])
+    assert.deepStrictEqual(
+      page("a.ts#use", "```ts", "const a = 1", "", "const b = 2", "```", "```ts", "const c = 3", "```"),
+      ["a.md: 1 blocks that are no example"]
+    )
   })
 
   it("is told apart from a link that leads nowhere", () => {
