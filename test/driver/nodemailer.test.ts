@@ -72,7 +72,8 @@ describe("composing", () => {
         const read = yield* parse(source)
         assert.deepStrictEqual(pairs(read.to), pairs(boxes(to)))
         assert.deepStrictEqual(pairs(read.cc), pairs(boxes(cc)))
-      })
+      }),
+    { arbitrary: { runs: 40 } }
   )
 
   it.effect("names the sender as the envelope's sender where there is one", () =>
@@ -391,7 +392,8 @@ describe("composing", () => {
         const read = yield* parse(source)
         assert.deepStrictEqual(read.problems, [])
         assert.include(read.attachments.map((each) => each.filename), filename === "" ? undefined : filename)
-      })
+      }),
+    { arbitrary: { runs: 40 } }
   )
 
   const long = Schema.Struct({
