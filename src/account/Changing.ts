@@ -207,32 +207,30 @@ export const make = (operations: Operations, mailboxes: Mailboxes) => {
     readonly messageIds: ReadonlyArray<string | undefined>
     readonly reason: Reason
   }): Effect.Effect<Option.Option<MessageSet>, Reason> =>
-    retrying("always")(
-      inMailbox({ ...looked, uid: Infinity }, (connection) =>
-        Effect.forEach(looked.messageIds, (messageId) =>
-          messageId === undefined ? Effect.undefined : Effect.map(
-            connection.search({
-              _tag: "And",
-              keys: [
-                { _tag: "Sequence", uid: true, range: `${looked.from}:*` },
-                { _tag: "Header", name: "Message-ID", value: messageId }
-              ]
-            }),
-            // "n:*" always names the last message too, RFC 9051 9 (seq-range)
-            (uids) =>
-              uids.filter((uid) => uid >= looked.from)[0]
-          )))
-    ).pipe(
-      Effect.mapError(() =>
-        unknown(looked.reason)
-      ),
-      Effect.flatMap((uids) => {
-        const found = uids.filter((uid) => uid !== undefined)
-        return found.length === looked.messageIds.length
-          ? Effect.succeedSome(MessageSet.of(looked.mailbox, looked.uidValidity, found))
-          : Effect.fail(unknown(looked.reason))
-      })
-    )
+    Effect.forEach(inGroups(looked.messageIds, lookedForAtOnce), (messageIds) =>
+      retrying("always")(
+        inMailbox({ ...looked, uid: Infinity }, (connection) =>
+          Effect.forEach(messageIds, (messageId) =>
+            messageId === undefined ? Effect.fail(unknown(looked.reason)) : Effect.flatMap(
+              connection.search({
+                _tag: "And",
+                keys: [
+                  { _tag: "Sequence", uid: true, range: `${looked.from}:*` },
+                  { _tag: "Header", name: "Message-ID", value: messageId }
+                ]
+              }),
+              (uids) => {
+                // "n:*" always names the last message too, RFC 9051 9 (seq-range)
+                const found = uids.find((uid) => uid >= looked.from)
+                return found === undefined ? Effect.fail(unknown(looked.reason)) : Effect.succeed(found)
+              }
+            )))
+      )).pipe(
+        Effect.mapError(() =>
+          unknown(looked.reason)
+        ),
+        Effect.map((uids) => Option.some(MessageSet.of(looked.mailbox, looked.uidValidity, uids.flat())))
+      )
 
   return { flag, copy, move, remove, append }
 }
@@ -325,6 +323,12 @@ const joined = (parts: ReadonlyArray<Option.Option<MessageSet>>): Option.Option<
       return others.reduce((set, other) => set.union(other), first)
     }
   )
+
+/** Messages that are looked for on a connection before others have their turn on it. */
+const lookedForAtOnce = 10
+
+const inGroups = <A>(values: ReadonlyArray<A>, size: number): ReadonlyArray<ReadonlyArray<A>> =>
+  Array.from({ length: Math.ceil(values.length / size) }, (_, group) => values.slice(group * size, (group + 1) * size))
 
 /** A question in the course of a change: where it fails nothing has been done, and all of it may be tried again. */
 const asking = <A>(question: Effect.Effect<A, Reason>): Effect.Effect<A, Reason> => Effect.mapError(question, unwritten)

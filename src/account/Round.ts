@@ -9,9 +9,10 @@
  */
 import { Effect } from "effect"
 import { Cursor } from "../domain/Cursor.ts"
+import type { FetchItems } from "../domain/Fetch.ts"
 import { InvalidInput, type Reason } from "../domain/MailError.ts"
 import { Arrived, Changes, Expunged, FlagsChanged, type MailEvent, Reset } from "../domain/MailEvent.ts"
-import { MessageRef } from "../domain/MessageSet.ts"
+import { MessageRef, toRange } from "../domain/MessageSet.ts"
 import { UidRanges } from "../domain/UidRanges.ts"
 import type { FlagsRow, ImapConnection, Resync, SelectedMailbox } from "../driver/ImapDriver.ts"
 
@@ -149,11 +150,10 @@ const read = Effect.fnUntraced(function*(
  * was selected anew may stand in the same answer: a message twice, the later row counts, or one the cursor knows of.
  */
 const toReading = ({ changed, vanished }: Resync, { modseq: since }: Cursor, known: UidRanges): Reading => {
-  const absent = UidRanges.from(vanished)
-  const rows = changed.filter(({ modseq = since + 1n, uid }) => modseq > since && !absent.has(uid))
+  const rows = changed.filter(({ modseq = since + 1n, uid }) => modseq > since && !vanished.has(uid))
   return {
     rows: inOrder(new Map(rows.map((row) => [row.uid, row])).values()),
-    gone: UidRanges.from(vanished.filter((uid) => known.has(uid)))
+    gone: known.intersection(vanished)
   }
 }
 
@@ -166,11 +166,21 @@ const everything = (connection: ImapConnection, { exists, highestModseq }: Selec
       (uids) => uids.map((uid): FlagsRow => ({ uid, flags: [], modseq: undefined }))
     )
   }
-  return Effect.map(
-    connection.fetch("1:*", { flags: true, ...(highestModseq === undefined ? {} : { modseq: true }) }),
-    toRows
-  )
+  const items: FetchItems = { flags: true, ...(highestModseq === undefined ? {} : { modseq: true }) }
+  if (exists <= pageSize) return Effect.map(connection.fetch("1:*", items), toRows)
+  return Effect.flatMap(connection.search({ _tag: "All" }), (uids) =>
+    Effect.map(
+      Effect.forEach(pagesOf(uids), (page) => Effect.map(connection.fetch(toRange(page), items), toRows)),
+      (pages) => pages.flat()
+    ))
 }
+
+/** Messages whose flags are read by one command, which has a bound on its time and is answered in memory. */
+const pageSize = 5_000
+
+const pagesOf = (uids: ReadonlyArray<number>): ReadonlyArray<ReadonlyArray<number>> =>
+  Array.from({ length: Math.ceil(uids.length / pageSize) }, (_, page) =>
+    uids.slice(page * pageSize, (page + 1) * pageSize))
 
 const toRows = (
   rows: ReadonlyArray<

@@ -20,6 +20,20 @@ export class UidRanges {
     return UidRanges.parse(toRange([...new Set(uids)].sort((a, b) => a - b))) ?? UidRanges.empty
   }
 
+  /** Numbers that come one by one, in any order, without keeping each: a run of them costs as much as one. */
+  static collecting(): { readonly add: (uid: number) => void; readonly ranges: () => UidRanges } {
+    const runs: Array<[number, number]> = []
+    return {
+      add: (uid) => {
+        const last = runs.at(-1)
+        if (last !== undefined && uid === last[1] + 1) last[1] = uid
+        else if (last !== undefined && uid === last[0] - 1) last[0] = uid
+        else runs.push([uid, uid])
+      },
+      ranges: () => new UidRanges(normal(runs))
+    }
+  }
+
   /** Reads a sequence set of UIDs, none of them "*"; undefined for any other text. */
   static parse(text: string): UidRanges | undefined {
     if (text === "") return UidRanges.empty
@@ -54,6 +68,10 @@ export class UidRanges {
 
   union(other: UidRanges): UidRanges {
     return new UidRanges(normal([...this.#ranges, ...other.#ranges]))
+  }
+
+  intersection(other: UidRanges): UidRanges {
+    return this.without(this.without(other))
   }
 
   without(other: UidRanges): UidRanges {

@@ -12,6 +12,7 @@ import type { FetchItems, FetchValues } from "../domain/Fetch.ts"
 import type { Mailbox, MailboxStatus, Quota } from "../domain/Mailbox.ts"
 import type { Reason } from "../domain/MailError.ts"
 import type { SearchKey } from "../domain/SearchKey.ts"
+import type { UidRanges } from "../domain/UidRanges.ts"
 
 export interface ImapConnectOptions {
   readonly endpoint: Endpoint
@@ -36,7 +37,7 @@ export interface SelectedMailbox {
 
 /** The answer to `SELECT (QRESYNC …)` (RFC 7162 3.2.5). `vanished` may name UIDs that went long ago. */
 export interface Resync {
-  readonly vanished: ReadonlyArray<number>
+  readonly vanished: UidRanges
   readonly changed: ReadonlyArray<FlagsRow>
 }
 

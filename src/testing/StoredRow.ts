@@ -1,5 +1,6 @@
 /** A mailbox and its messages as SELECT and FETCH answer them, in the values of the driver contract. */
 import type { FetchItems } from "../domain/Fetch.ts"
+import { UidRanges } from "../domain/UidRanges.ts"
 import type { FetchedRow, FetchOptions, SelectedMailbox, SelectOptions } from "../driver/ImapDriver.ts"
 import { toBodyPart, toEnvelopeFields } from "./MimeDecoding.ts"
 import { findSection, headerFields, structureOf } from "./MimeStructure.ts"
@@ -22,7 +23,7 @@ export const toSelected = (
     permanentFlags: readOnly ? [] : [...systemFlags, ...keywords, "\\*"],
     resync: since !== undefined && since.uidValidity === uidValidity && capabilities.has("QRESYNC")
       ? {
-        vanished: mailbox.vanishedSince(since.modseq),
+        vanished: UidRanges.from(mailbox.vanishedSince(since.modseq)),
         changed: mailbox.changedSince(since.modseq).map(({ flags, modseq, uid }) => ({
           uid,
           flags: [...flags],

@@ -3,6 +3,7 @@ import { Context, Duration, Effect, Fiber, Layer, Option, Redacted } from "effec
 import { TestClock } from "effect/testing"
 import {
   AccountConfig,
+  Agent,
   Endpoint,
   Limits,
   MailAccount,
@@ -106,6 +107,32 @@ describe("a copy whose answer was lost", () => {
       const copies = Option.getOrThrow(yield* Fiber.join(fiber))
       assert.deepStrictEqual([copies.mailbox, ...copies.uids], ["Archive", 1, 2])
       assert.strictEqual(inArchive(), 2)
+    }))
+
+  it.effect("lets others have their turn while its messages are looked for", () =>
+    Effect.gen(function*() {
+      const messages = Array.from({ length: 60 }, (_, n) => mail(n))
+      const servers = MemoryMail.layer({
+        users: [{ name: "ann", password: "secret", mailboxes: { INBOX: messages, Archive: [] } }],
+        faults: [{ protocol: "imap", at: "COPY", action: lost }]
+      })
+      const context = yield* Layer.build(MailAccount.layerNoDeps(config).pipe(Layer.provideMerge(servers)))
+      const account = Context.get(context, MailAccount)
+      const { commands, store } = Context.get(context, MemoryMail)
+      const uidValidity = store.user("ann")?.inbox.uidValidity ?? 0
+      const all = MessageSet.of("INBOX", uidValidity, messages.map((_, n) => n + 1))
+      const copying = yield* Effect.forkChild(account.copy(all, "Archive"), { startImmediately: true })
+      const asking = yield* Effect.forkChild(
+        Agent.as("other")(Effect.forEach(messages, () => account.status("INBOX"))),
+        { startImmediately: true }
+      )
+      for (let second = 0; second < 20; second++) yield* TestClock.adjust("1 second")
+      assert.strictEqual(Option.getOrThrow(yield* Fiber.join(copying)).size, 60)
+      yield* Fiber.join(asking)
+      // "S" is a search for one message, "." whatever others were given meanwhile
+      const history = commands().map(({ verb }) => verb === "UID SEARCH" ? "S" : ".").join("")
+      assert.isAtMost(Math.max(...(history.match(/S+/g) ?? []).map((run) => run.length)), 10)
+      assert.isAbove((history.match(/S/g) ?? []).length, 59)
     }))
 
   it.effect("is not made again where it is not found: the server may still be at it", () =>

@@ -6,6 +6,7 @@ import { Password } from "../../src/domain/Credentials.ts"
 import { Cursor } from "../../src/domain/Cursor.ts"
 import type { Reason } from "../../src/domain/MailError.ts"
 import type { MailEvent } from "../../src/domain/MailEvent.ts"
+import { UidRanges } from "../../src/domain/UidRanges.ts"
 import type { ImapConnection, SelectedMailbox } from "../../src/driver/ImapDriver.ts"
 import { MemoryMail, type StoredMailbox } from "../../src/testing/index.ts"
 import { randomFrom } from "./WatchTruth.ts"
@@ -329,7 +330,7 @@ describe.each(modes)("a round with $name", ({ name, without }) => {
       expunge(2)
       const forgetful = selecting(connection, (selected) => ({
         ...selected,
-        resync: selected.resync === undefined ? undefined : { ...selected.resync, vanished: [] }
+        resync: selected.resync === undefined ? undefined : { ...selected.resync, vanished: UidRanges.empty }
       }))
       const { again, changes } = yield* round(forgetful, "INBOX", cursor)
       assert.deepStrictEqual(told(changes.events), ["Expunged 2"])
@@ -348,7 +349,7 @@ describe("a round with mod-sequences", () => {
         ...selected,
         exists: 4,
         resync: {
-          vanished: [2, 4, 7],
+          vanished: UidRanges.from([2, 4, 7]),
           changed: [{ uid: 7, flags: [], modseq: 99n }, { uid: 3, flags: ["\\Seen"], modseq: 99n }]
         }
       }))
@@ -365,7 +366,7 @@ describe("a round with mod-sequences", () => {
         exists: 4,
         highestModseq: 99n,
         resync: {
-          vanished: [],
+          vanished: UidRanges.empty,
           changed: [
             { uid: 4, flags: [], modseq: 98n },
             { uid: 1, flags: ["\\Seen"], modseq: cursor.modseq },
@@ -393,6 +394,20 @@ describe("a round with mod-sequences", () => {
         yield* round(connection, "INBOX", cursor)
         assert.deepStrictEqual(mail.commands().map(({ verb }) => verb), verbs)
       }
+    }))
+
+  it.effect("takes no more from a line that names every message there could be", () =>
+    Effect.gen(function*() {
+      const { connection, expunge } = yield* start([], 3)
+      const { changes: { cursor } } = yield* round(connection, "INBOX", undefined)
+      expunge(2)
+      const all = UidRanges.parse("1:4294967295") ?? UidRanges.empty
+      const { changes } = yield* round(
+        selecting(connection, (selected) => ({ ...selected, resync: { vanished: all, changed: [] } })),
+        "INBOX",
+        cursor
+      )
+      assert.deepStrictEqual(told(changes.events), ["Expunged 2"])
     }))
 
   it.effect("compares everything where they went back", () =>
@@ -428,7 +443,7 @@ describe("a round with mod-sequences", () => {
               if (name !== "QRESYNC") return selected
               happen()
               const row = { uid: 2, flags: ["\\Seen"], modseq: inbox.highestModseq }
-              return { ...selected, resync: { vanished: [], changed: [row] } }
+              return { ...selected, resync: { vanished: UidRanges.empty, changed: [row] } }
             }),
           fetch: (...args) =>
             Effect.suspend(() => {
@@ -456,5 +471,28 @@ describe("a round with mod-sequences", () => {
       const gained = yield* round(connection, "INBOX", lost.changes.cursor)
       assert.deepStrictEqual(told(gained.changes.events), ["FlagsChanged 2 \\Flagged"])
       assert.deepStrictEqual((yield* round(connection, "INBOX", gained.changes.cursor)).changes.events, [])
+    }))
+})
+
+describe("a round without mod-sequences", () => {
+  it.effect("reads the flags of a large mailbox page by page", () =>
+    Effect.gen(function*() {
+      const { append, connection, expunge, flag, mail } = yield* start(["CONDSTORE"], 10_100)
+      expunge(1, 7_000)
+      mail.forget()
+      const { changes: { cursor } } = yield* round(connection, "INBOX", undefined)
+      assert.deepStrictEqual(mail.commands().map(({ verb }) => verb), [
+        "SELECT",
+        "UID SEARCH",
+        "UID FETCH",
+        "UID FETCH",
+        "UID FETCH"
+      ])
+      flag(10_000, "\\Seen")
+      expunge(4)
+      append()
+      const { again, changes } = yield* round(connection, "INBOX", cursor)
+      assert.deepStrictEqual(told(changes.events), ["Expunged 4", "FlagsChanged 10000 \\Seen", "Arrived 10101"])
+      assert.isFalse(again)
     }))
 })

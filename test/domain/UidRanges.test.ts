@@ -20,9 +20,16 @@ describe("UidRanges", () => {
     const [a, b] = [UidRanges.from(left), UidRanges.from(right)]
     assert.deepStrictEqual([...a.union(b)], sorted(new Set(left).union(new Set(right))))
     assert.deepStrictEqual([...a.without(b)], sorted(new Set(left).difference(new Set(right))))
+    assert.deepStrictEqual([...a.intersection(b)], sorted(new Set(left).intersection(new Set(right))))
     assert.deepStrictEqual([...a], sorted(left))
     assert.deepStrictEqual([...b], sorted(right))
   }, { arbitrary: { runs: 1_000 } })
+
+  it.prop("are collected from numbers in any order", [Uids], ([uids]) => {
+    const { add, ranges } = UidRanges.collecting()
+    for (const uid of uids) add(uid)
+    assert.strictEqual(`${ranges()}`, `${UidRanges.from(uids)}`)
+  }, { arbitrary: { runs: 500 } })
 
   it.prop("are their text, which is the shortest there is", [Uids], ([uids]) => {
     const text = UidRanges.from(uids).toString()

@@ -70,7 +70,7 @@ describeLive("the IMAP driver with Dovecot", ["dovecot"], () => {
           yield* c.expunge("2")
           const since = { uidValidity: box.uidValidity, modseq: box.highestModseq ?? 0n }
           const again = yield* c.select("Käse & Brot", { readOnly: false, since })
-          assert.deepStrictEqual(again.resync?.vanished, [2])
+          assert.deepStrictEqual([...again.resync?.vanished ?? []], [2])
           assert.deepStrictEqual([...yield* c.search({ _tag: "All" })], [1, 3])
           const moved = yield* c.move("3", "INBOX")
           assert.deepStrictEqual([...moved?.uids.keys() ?? []], [3])

@@ -44,11 +44,29 @@ describe("SELECT over IMAP", () => {
         since: { uidValidity: 7, modseq: 15n }
       })
       assert.strictEqual(highestModseq, 20n)
-      assert.deepStrictEqual(resync, {
-        vanished: [2, 3, 6],
-        changed: [{ uid: 1, flags: ["\\Seen"], modseq: 18n }]
-      })
+      assert.strictEqual(`${resync?.vanished}`, "2:3,6")
+      assert.deepStrictEqual(resync?.changed, [{ uid: 1, flags: ["\\Seen"], modseq: 18n }])
       assert.strictEqual(connection.heard(), 0)
+    }).pipe(Effect.provide(imapflow.layer)))
+
+  it.effect("keeps what vanished as ranges, however many messages one line names", () =>
+    Effect.gen(function*() {
+      const { connection } = yield* session({
+        lines: [
+          "C: SELECT INBOX (QRESYNC (7 15))",
+          "S: * 3 EXISTS",
+          "S: * OK [UIDVALIDITY 7] ok",
+          "S: * OK [UIDNEXT 4000000] ok",
+          "S: * OK [HIGHESTMODSEQ 20] ok",
+          "S: * VANISHED (EARLIER) 2:3000000,3000002,3000007:3000005",
+          "S: $ OK [READ-WRITE] done"
+        ]
+      })
+      const { resync } = yield* connection.select("INBOX", {
+        readOnly: false,
+        since: { uidValidity: 7, modseq: 15n }
+      })
+      assert.strictEqual(`${resync?.vanished}`, "2:3000000,3000002,3000005:3000007")
     }).pipe(Effect.provide(imapflow.layer)))
 
   it.effect("has no resync under another UIDVALIDITY, or without QRESYNC", () =>

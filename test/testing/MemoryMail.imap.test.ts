@@ -146,7 +146,8 @@ describe("MemoryMail over IMAP", () => {
       inbox(mail).store([1], "add", ["\\Seen"])
       inbox(mail).take([2])
       const { resync } = yield* imap.select("INBOX", { readOnly: false, since: { uidValidity, modseq } })
-      assert.deepStrictEqual(resync, { vanished: [2], changed: [{ uid: 1, flags: ["\\Seen"], modseq: modseq + 1n }] })
+      assert.deepStrictEqual([...resync?.vanished ?? []], [2])
+      assert.deepStrictEqual(resync?.changed, [{ uid: 1, flags: ["\\Seen"], modseq: modseq + 1n }])
       const other = { uidValidity: uidValidity + 1, modseq }
       assert.isUndefined((yield* imap.select("INBOX", { readOnly: false, since: other })).resync)
     }))
