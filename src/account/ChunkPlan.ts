@@ -88,7 +88,7 @@ export class ChunkPlan {
     this.#rate = Math.max(this.#rate, messages / Math.max(1, millis))
   }
 
-  /** A chunk took too long: smaller ones from now on. */
+  /** A chunk took too long, or was too large: smaller ones from now on. */
   shrink(count: number): void {
     this.#limit = Math.max(1, Math.floor(count / 2))
   }

@@ -4,7 +4,7 @@
  */
 import { Effect, Stream } from "effect"
 import type { FetchItems } from "../domain/Fetch.ts"
-import { MessageNotFound, ProtocolViolation, type Reason } from "../domain/MailError.ts"
+import { MessageNotFound, ProtocolViolation, type Reason, TooLarge } from "../domain/MailError.ts"
 import { toRange } from "../domain/MessageSet.ts"
 import type { FetchedRow } from "../driver/ImapDriver.ts"
 import type { Operations } from "./Operations.ts"
@@ -33,6 +33,7 @@ interface Growing {
 
 export const make = ({ config, inMailbox, retrying }: Operations) => {
   const always = retrying("always")
+  const { maxMessageBytes } = config.limits
 
   /** One command for the next octets of messages of which the same number has been read. */
   const grow = (wanted: Wanted, messages: ReadonlyArray<Growing>): Effect.Effect<void, Reason> =>
@@ -69,6 +70,9 @@ export const make = ({ config, inMailbox, retrying }: Operations) => {
   /** The whole row; undefined if the message went away meanwhile. */
   const wholeRow = (wanted: Wanted, message: Growing): Effect.Effect<FetchedRow | undefined, Reason> =>
     Effect.suspend(() => {
+      if (message.octets > maxMessageBytes) {
+        return Effect.fail(new TooLarge({ size: message.octets, limit: maxMessageBytes }))
+      }
       if (message.state === "cut") return Effect.andThen(grow(wanted, [message]), wholeRow(wanted, message))
       if (message.state === "gone") return Effect.undefined
       return Effect.succeed(

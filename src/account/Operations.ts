@@ -130,6 +130,8 @@ export const unwritten = (reason: Reason): Reason => {
   }
 }
 
+/** Pages of messages and long lists of UIDs are read, however small the messages are to be. */
+const leastLiteralLimit = 16 * 1024 * 1024
 const overtakings = 8
 const overtakingMillis = 1_000
 const shareLimit = 100
@@ -148,6 +150,7 @@ export const make = Effect.fnUntraced(function*(
   const imapDriver = yield* ImapDriver
   const smtpDriver = yield* SmtpDriver
   const connectTimeoutMillis = Duration.toMillis(limits.connectTimeout)
+  const literalLimit = Math.max(limits.maxMessageBytes, leastLiteralLimit)
   const shared = {
     queue: limits.queue,
     maxWaitMillis: Duration.toMillis(limits.maxWait),
@@ -167,7 +170,7 @@ export const make = Effect.fnUntraced(function*(
   const listening = Listening.make()
 
   const connectImap = (endpoint: Endpoint) =>
-    logins.connect((credentials) => imapDriver.connect({ endpoint, credentials, connectTimeoutMillis })).pipe(
+    logins.connect((credentials) => imapDriver.connect({ endpoint, credentials, connectTimeoutMillis, literalLimit })).pipe(
       Effect.flatMap((connection) => bounded(connection, limits.commandTimeout)),
       Effect.map(listening.attentive)
     )

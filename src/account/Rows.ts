@@ -40,46 +40,58 @@ export const make = (operations: Operations) => {
   const { config, retrying } = operations
   const { complete, completeOne } = LongSources.make(operations)
   const always = retrying("always")
+  const answerLimit = Math.max(config.limits.maxMessageBytes, config.limits.batchBytes)
 
   const share = operations.sharing<ReadonlyArray<number>, ReadonlyArray<FetchedRow>>()
 
-  /** One attempt at one command, for all who ask for the same at the same moment. */
+  /** One attempt at one command, for all who ask for the same at the same moment, or for this message alone. */
   const rows = (
     wanted: Wanted,
     uids: ReadonlyArray<number>,
-    timed: Timed | undefined
+    timed: Timed | undefined,
+    alone = false
   ): Effect.Effect<ReadonlyArray<FetchedRow>, Reason> =>
     share(
       wanted,
       {
-        key: keyOf(wanted),
+        key: alone ? `${uids[0]} ${keyOf(wanted)}` : keyOf(wanted),
         size: uids.length,
         uid: uids.at(-1) ?? 0,
         payload: uids,
         octetsOf: octetsOfAll
       },
       (connection, payloads) => {
-        const together = fetchTogether(connection, wanted, payloads)
+        const together = fetchTogether(connection, wanted, payloads, answerLimit)
         return timed === undefined ? together : measured(together, timed)
       }
     )
 
-  /** Rows of one chunk; one that takes too long is tried again in halves. */
+  /** The row of one message: where others have made the answer too large, it is asked for alone. */
+  const rowOf = (wanted: Wanted, uid: number, timed: Timed | undefined) =>
+    Effect.catchTag(
+      always(rows(wanted, [uid], timed)),
+      "TooLarge",
+      () => always(rows(wanted, [uid], timed, true))
+    )
+
+  /** Rows of one chunk; one that takes too long, or is too large, is tried again in halves. */
   const chunk = (
     wanted: Wanted,
     uids: ReadonlyArray<number>,
     options: BatchOptions | undefined,
-    pace?: { readonly tooSlow: (count: number) => void; readonly timed: Timed }
+    pace?: { readonly tooMuch: (count: number) => void; readonly timed: Timed }
   ): Effect.Effect<Chunk, Reason> => {
     const halving = (uids: ReadonlyArray<number>): Effect.Effect<ReadonlyArray<FetchedRow>, Reason> => {
+      const [first, ...others] = uids
+      if (first === undefined) return Effect.succeed([])
+      if (others.length === 0) return rowOf(wanted, first, pace?.timed)
       const once = rows(wanted, uids, pace?.timed)
-      if (uids.length < 2) return always(once)
-      // too slow is an answer here, since the same again would be as slow
+      // too much is an answer here, since the same again would be as much
       return Effect.flatMap(
-        always(Effect.catchIf(once, isTooSlow, () => Effect.undefined)),
+        always(Effect.catchIf(once, isTooMuch, () => Effect.undefined)),
         (found) => {
           if (found !== undefined) return Effect.succeed(found)
-          pace?.tooSlow(uids.length)
+          pace?.tooMuch(uids.length)
           const middle = uids.length >> 1
           return Effect.zipWith(halving(uids.slice(0, middle)), halving(uids.slice(middle)), (a, b) => [...a, ...b])
         }
@@ -112,7 +124,7 @@ export const make = (operations: Operations) => {
         Effect.suspend(() => {
           let millis = 0
           const pace = {
-            tooSlow: (count: number) => plan.shrink(count),
+            tooMuch: (count: number) => plan.shrink(count),
             timed: (took: number) => void (millis += took)
           }
           return Effect.tap(
@@ -158,7 +170,7 @@ export const make = (operations: Operations) => {
   ): Effect.Effect<FetchedRow | undefined, Reason> => {
     const wanted = { mailbox, uidValidity, items, sourceLimit: sharedSourceLimit }
     return Effect.flatMap(
-      always(rows(wanted, [uid], undefined)),
+      rowOf(wanted, uid, undefined),
       ([row]) => row === undefined ? Effect.undefined : completeOne(wanted, row)
     )
   }
@@ -166,7 +178,8 @@ export const make = (operations: Operations) => {
   return { batch, one }
 }
 
-const isTooSlow = (reason: Reason) => reason._tag === "TimedOut" && reason.wait === "command"
+const isTooMuch = (reason: Reason) =>
+  (reason._tag === "TimedOut" && reason.wait === "command") || reason._tag === "TooLarge"
 
 /** Requests with the same key can share a command. */
 const keyOf = ({ items, sourceLimit }: Wanted) => `${sourceLimit} ${JSON.stringify(items)}`
@@ -181,11 +194,12 @@ const measured = <A, E>(command: Effect.Effect<A, E>, timed: Timed): Effect.Effe
 const fetchTogether = (
   connection: ImapConnection,
   wanted: Wanted,
-  payloads: ReadonlyArray<ReadonlyArray<number>>
+  payloads: ReadonlyArray<ReadonlyArray<number>>,
+  answerLimit: number
 ): Effect.Effect<ReadonlyArray<Exit.Exit<ReadonlyArray<FetchedRow>, Reason>>, Reason> => {
   const uids = payloads.length === 1 ? payloads[0] ?? [] : [...new Set(payloads.flat())].sort((a, b) => a - b)
   const { items, sourceLimit } = wanted
-  return Effect.map(connection.fetch(toRange(uids), items, items.source === true ? { sourceLimit } : {}), (rows) => {
+  return Effect.map(connection.fetch(toRange(uids), items, { answerLimit, ...(items.source === true ? { sourceLimit } : {}) }), (rows) => {
     if (payloads.length === 1) return [Exit.succeed(rows)]
     const byUid = new Map(rows.map((row) => [row.uid, row]))
     return payloads.map((payload) => Exit.succeed(payload.flatMap((uid) => byUid.get(uid) ?? [])))

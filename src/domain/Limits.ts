@@ -60,7 +60,10 @@ const defaulted = {
   answerTimeout: withDefault(Span, defaults.answerTimeout),
   /** Octets that one batch may hold in memory. */
   batchBytes: withDefault(Positive, defaults.batchBytes),
-  /** Octets of one message that is composed, which is held in memory; a larger one fails with `TooLarge`. */
+  /**
+   * Octets of one message that is composed or read, of one part or header that is fetched: they are held in memory. A
+   * larger one fails with `TooLarge`; `source` and `attachment` stream it.
+   */
   maxMessageBytes: withDefault(Positive, defaults.maxMessageBytes),
   /** Messages sent over one SMTP connection before it is replaced. */
   messagesPerConnection: withDefault(Positive, defaults.messagesPerConnection),

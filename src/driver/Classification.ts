@@ -106,7 +106,13 @@ export const connectFailure = (
  * wire. `written` tells whether the command may have reached the server.
  */
 export const imapflowFailure = (
-  error: { readonly code?: string | undefined; readonly message: string; readonly throttleReset?: number | undefined },
+  error: {
+    readonly code?: string | undefined
+    readonly message: string
+    readonly throttleReset?: number | undefined
+    readonly literalSize?: number | undefined
+    readonly maxSize?: number | undefined
+  },
   written: boolean
 ): Reason | undefined => {
   const code = error.code ?? ""
@@ -115,6 +121,9 @@ export const imapflowFailure = (
   }
   if (lostCodes.has(code) || /^E[A-Z]{3,}$/.test(code)) {
     return new ConnectionLost({ detail: code === "NoConnection" ? error.message : code, written })
+  }
+  if (code === "LiteralTooLarge" && Number.isSafeInteger(error.literalSize) && error.maxSize !== undefined) {
+    return new TooLarge({ size: error.literalSize ?? 0, limit: error.maxSize })
   }
   if (brokenCodes.test(code)) return new ProtocolViolation({ detail: `${code}: ${plain(error.message)}`, written })
   if (code === "MissingServerExtension") {

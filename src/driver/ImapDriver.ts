@@ -19,6 +19,8 @@ export interface ImapConnectOptions {
   readonly credentials: Login
   /** Bound for everything from name lookup to the end of the login; on the Clock. */
   readonly connectTimeoutMillis: number
+  /** The largest literal or line that is read, octets: a larger one fails with `TooLarge` and ends the connection. */
+  readonly literalLimit?: number | undefined
 }
 
 /** The state a SELECT or EXAMINE answered (RFC 9051 6.3.2). `highestModseq` only where mod-sequences are kept. */
@@ -62,6 +64,8 @@ export interface FetchOptions {
   readonly sourceLimit?: number
   /** Octets to leave out from the start of each `source`; with `sourceLimit` only. Past the end it is empty. */
   readonly sourceStart?: number
+  /** The largest answer that is kept, octets of all rows: a larger one fails with `TooLarge` and ends the connection. */
+  readonly answerLimit?: number
 }
 
 /** One row of a FETCH: the UID and what was asked for. */

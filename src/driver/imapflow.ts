@@ -38,7 +38,7 @@ const connect = Effect.fnUntraced(
 /** Opens real IMAP connections. */
 export const layer: Layer.Layer<ImapDriver> = Layer.succeed(ImapDriver, ImapDriver.of({ connect }))
 
-const makeLink = ({ credentials, endpoint }: ImapConnectOptions, Client: typeof ImapFlow): Link => {
+const makeLink = ({ credentials, endpoint, literalLimit }: ImapConnectOptions, Client: typeof ImapFlow): Link => {
   const wire = new Wire()
   const witness = new Witness()
   const { host, security, trust } = endpoint
@@ -67,6 +67,7 @@ const makeLink = ({ credentials, endpoint }: ImapConnectOptions, Client: typeof 
     disableAutoIdle: true,
     disableCompression: true,
     disableBinary: true,
+    ...(literalLimit === undefined ? {} : { maxLiteralSize: literalLimit, maxLineLength: literalLimit }),
     connectionTimeout: farMillis,
     greetingTimeout: farMillis,
     socketTimeout: farMillis

@@ -8,7 +8,7 @@
 import { Duration, Effect } from "effect"
 import { Mailbox, MailboxStatus, Quota, QuotaResource, type SpecialUse } from "../domain/Mailbox.ts"
 import { badMailboxName } from "../domain/MailboxName.ts"
-import { ConnectionLost, MailboxNotFound, type Reason } from "../domain/MailError.ts"
+import { ConnectionLost, MailboxNotFound, type Reason, TooLarge } from "../domain/MailError.ts"
 import { imapCommand, type ImapSubject } from "../driver/Classification.ts"
 import type { CopyResult, ImapConnection, SelectedMailbox, SelectOptions } from "../driver/ImapDriver.ts"
 import { answer, gone, lackingFor, lacks, nothingSelected, sessionExchange } from "./MemoryAnswers.ts"
@@ -16,7 +16,7 @@ import type { Exchange, MemoryWire } from "./MemoryWire.ts"
 import { findSection, structureOf } from "./MimeStructure.ts"
 import { search } from "./SearchEvaluation.ts"
 import type { MailboxChange, StoredMailbox } from "./StoredMailbox.ts"
-import { toRow, toSelected } from "./StoredRow.ts"
+import { octetsIn, toRow, toSelected } from "./StoredRow.ts"
 import { canonicalPath, delimiter, type StoredUser, type Transferred } from "./StoredUser.ts"
 import { StoreFailure } from "./StoreFailure.ts"
 
@@ -182,11 +182,14 @@ export const openSession = (server: SessionOptions, wire: MemoryWire, user: Stor
     onMessages("FETCH", range, ({ mailbox }, uids) => {
       const since = capabilities.has("CONDSTORE") ? options.changedSince : undefined
       const messages = uids.flatMap((uid) => mailbox.message(uid) ?? [])
-      return Effect.succeed(
-        messages
-          .filter(({ modseq }) => since === undefined || modseq > since)
-          .map((message) => toRow(message, items, capabilities, options))
-      )
+      const rows = messages
+        .filter(({ modseq }) => since === undefined || modseq > since)
+        .map((message) => toRow(message, items, capabilities, options))
+      const { answerLimit = Infinity } = options
+      const size = rows.reduce((sum, row) => sum + octetsIn(row), 0)
+      if (size <= answerLimit) return Effect.succeed(rows)
+      wire.close("closed by the client")
+      return Effect.fail(new TooLarge({ size, limit: answerLimit }))
     })
 
   const transfer = (name: "COPY" | "MOVE", range: string, to: string): Effect.Effect<CopyResult, Reason> =>

@@ -34,6 +34,13 @@ export const toSelected = (
   }
 }
 
+/** The octets that a row brings, beside small change. */
+export const octetsIn = ({ headers, parts, source }: FetchedRow): number => {
+  let octets = 100 + (source?.length ?? 0) + (headers?.length ?? 0)
+  for (const part of parts?.values() ?? []) octets += part.length
+  return octets
+}
+
 /** One row of FETCH with exactly the items asked for; octets are copies. */
 export const toRow = (
   { emailId, flags, internalDate, modseq, source, uid }: StoredMessage,

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Stream } from "effect"
+import { Effect, Fiber, Stream } from "effect"
 import { Query } from "../../src/index.ts"
 import { MemoryMail, SampleMail } from "../../src/testing/index.ts"
-import { open } from "./MemoryAccount.ts"
+import { begin, open, pass } from "./MemoryAccount.ts"
 
 const holding = (sources: ReadonlyArray<Uint8Array>) =>
   MemoryMail.make({
@@ -46,6 +46,30 @@ describe("a batch of long messages", () => {
       assert.deepStrictEqual(first.map(({ source }) => source.length), [mebi])
       // the chunk, what follows of all of them, and those that are completed ahead of the consumer
       assert.isAtMost(fetchesOf(server), 2 + 4)
+    }))
+
+  it.effect("fails with TooLarge where one is longer than what may be held, and streams it all the same", () =>
+    Effect.gen(function*() {
+      const server = holding(messages([500, 3 * mebi]))
+      const account = yield* open(server, { limits: { maxMessageBytes: 2 * mebi } })
+      const long = (yield* account.search(Query.inbox)).ref(2)
+      const { reason } = yield* Effect.flip(account.message(long))
+      assert.deepInclude(reason, { _tag: "TooLarge", limit: 2 * mebi })
+      const all = yield* Effect.flip(Stream.runDrain(account.messages(Query.inbox)))
+      assert.strictEqual(all.reason._tag, "TooLarge")
+      const pages = yield* Stream.runCollect(account.source(long))
+      assert.strictEqual(pages.reduce((sum, page) => sum + page.length, 0), 3 * mebi)
+    }))
+
+  it.effect("asks again in halves for parts that are too large together", () =>
+    Effect.gen(function*() {
+      const server = holding(messages(Array.from({ length: 20 }, () => mebi)))
+      const account = yield* open(server, { limits: { maxMessageBytes: 2 * mebi, batchBytes: 6 * mebi } })
+      const fiber = yield* begin(Stream.runCollect(account.fetch(Query.inbox, { parts: ["1"] })))
+      yield* pass(5_000)
+      const rows = yield* Fiber.join(fiber)
+      assert.deepStrictEqual(rows.map(({ ref }) => ref.uid), Array.from({ length: 20 }, (_, n) => n + 1))
+      assert.isTrue(rows.every(({ parts }) => (parts.get("1")?.length ?? 0) > 900_000))
     }))
 
   it.effect("passes over one that goes away before its turn", () =>

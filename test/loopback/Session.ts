@@ -13,6 +13,7 @@ export interface ConnectOptions {
   readonly user?: string
   readonly password?: string
   readonly connectTimeoutMillis?: number
+  readonly literalLimit?: number
 }
 
 export const secret = "s3cret-pass"
@@ -33,7 +34,8 @@ export const connect = (
       credentials: options.token === undefined
         ? new Password({ user, password: Redacted.make(options.password ?? secret, { label: "password" }) })
         : new AccessToken({ user, token: Redacted.make(options.token, { label: "token" }) }),
-      connectTimeoutMillis: options.connectTimeoutMillis ?? 60_000
+      connectTimeoutMillis: options.connectTimeoutMillis ?? 60_000,
+      literalLimit: options.literalLimit
     })
   )
 }

@@ -5,6 +5,7 @@ import { Password } from "../../src/domain/Credentials.ts"
 import { ImapDriver } from "../../src/driver/ImapDriver.ts"
 import * as imapflow from "../../src/driver/imapflow.ts"
 import { MailServer, SampleMail } from "../../src/testing/index.ts"
+import { failure, session } from "./Session.ts"
 
 const opened = Effect.gen(function*() {
   const sources = [300, 400, 500].map((octets, index) => SampleMail.plain({ index, octets }))
@@ -69,4 +70,29 @@ describe("a fetch of plain items", () => {
       yield* Fiber.interrupt(waiting)
       assert.strictEqual((yield* connection.fetch("1:*", { size: true })).length, 3)
     }))
+})
+
+describe("a server that sends more than is kept", () => {
+  it.effect("is not read on where an answer is larger than it may be", () =>
+    Effect.gen(function*() {
+      const row = `S: * 1 FETCH (UID 1 BODY[HEADER] "Subject: ${"x".repeat(400)}")`
+      const { connection, server } = yield* session({
+        lines: ["C: UID FETCH …", ...Array.from({ length: 5 }, () => row)]
+      }, { select: "read-write" })
+      const reason = yield* failure(connection.fetch("1", { headers: true }, { answerLimit: 1_000 }))
+      assert.strictEqual(reason._tag, "TooLarge")
+      assert.isFalse(connection.isUsable())
+      yield* server.idle
+    }).pipe(Effect.provide(imapflow.layer)))
+
+  it.effect("is not read on where a literal is larger than it may be", () =>
+    Effect.gen(function*() {
+      const { connection, server } = yield* session({
+        lines: ["C: UID FETCH …", "S: * 1 FETCH (UID 1 BODY[HEADER] {5000000}", "S: Subject: x"]
+      }, { select: "read-write", literalLimit: 1_000_000 })
+      const reason = yield* failure(connection.fetch("1", { headers: true }))
+      assert.deepInclude(reason, { _tag: "TooLarge", size: 5_000_000, limit: 1_000_000 })
+      assert.isFalse(connection.isUsable())
+      yield* server.idle
+    }).pipe(Effect.provide(imapflow.layer)))
 })

@@ -6,7 +6,7 @@ import { Effect, Result } from "effect"
 import type { FetchItems } from "../../domain/Fetch.ts"
 import { Mailbox, MailboxStatus, Quota, QuotaResource, type SpecialUse } from "../../domain/Mailbox.ts"
 import { badMailboxName, mailboxName } from "../../domain/MailboxName.ts"
-import { InvalidInput, type Reason, Unsupported } from "../../domain/MailError.ts"
+import { InvalidInput, type Reason, TooLarge, Unsupported } from "../../domain/MailError.ts"
 import { isUid } from "../../domain/MessageSet.ts"
 import type { CopyResult, FetchOptions, ImapConnection, SelectedMailbox, SelectOptions } from "../ImapDriver.ts"
 import type { CopyResponseObject, ListResponse, MailboxObject, QuotaResponse, StatusObject } from "./client.ts"
@@ -117,9 +117,16 @@ export const makeConnection = (link: Link, decoders: Decoders): ImapConnection =
     return mailbox
   })
 
-  const collect = (range: string, items: FetchItems, options: FetchOptions | undefined) =>
+  const collect = (range: string, items: FetchItems, options: FetchOptions = {}) =>
     link.command(async (client) => {
-      const collected = await collectRows(client, decoders, range, items, options)
+      const collected = await collectRows(
+        client,
+        decoders,
+        range,
+        items,
+        options,
+        (size, limit) => link.abort(new TooLarge({ size, limit }))
+      )
       heard += collected.strays
       return collected.rows()
     })

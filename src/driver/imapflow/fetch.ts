@@ -15,16 +15,17 @@ export interface Decoders {
   readonly parseBodystructure: typeof parseBodystructure
 }
 
-/** Runs one UID FETCH to its end. */
+/** Runs one UID FETCH to its end; what is larger than its bound is told of, and not kept. */
 export const collectRows = async (
   client: ImapFlow,
   decoders: Decoders,
   range: string,
   items: FetchItems,
-  options: FetchOptions = {}
+  options: FetchOptions,
+  onTooLarge: (size: number, limit: number) => void
 ): Promise<Collector> => {
-  const collector = new Collector(items, range)
-  const { changedSince = 0n, sourceLimit, sourceStart = 0 } = options
+  const { answerLimit = Infinity, changedSince = 0n, sourceLimit, sourceStart = 0 } = options
+  const collector = new Collector(items, range, answerLimit, (size) => onTooLarge(size, answerLimit))
   if (isPlain(items) && changedSince <= 0n) {
     const span = { start: sourceStart, length: sourceLimit }
     await fetchPlain(client, range, items, span, (row) => collector.add(toMessage(row, decoders)))

@@ -48,7 +48,7 @@ export class Link {
   /** A command left running on purpose; the next one waits for it. */
   #pending: Promise<unknown> | undefined
   /** Fails the command that runs. */
-  #abandon: (() => void) | undefined
+  #abandon: ((reason?: Reason) => void) | undefined
 
   constructor(client: ImapFlow, wire: Wire, witness: Witness, clean: (text: string) => string) {
     this.client = client
@@ -106,10 +106,10 @@ export class Link {
     return Effect.asVoid(Effect.timeoutOption(Deferred.await(this.#wire.closed), closeBound))
   })
 
-  /** Closes at once; a command that runs fails, whatever the client makes of it. */
-  abort(): void {
+  /** Closes at once; a command that runs fails, with this reason if there is one, whatever the client makes of it. */
+  abort(reason?: Reason): void {
     this.#break()
-    this.#abandon?.()
+    this.#abandon?.(reason)
   }
 
   /** Runs one method of the client to its typed outcome. Interrupting it closes the connection. */
@@ -130,7 +130,8 @@ export class Link {
       }
       const before = this.client.stats().sent + (this.client.idling ? doneOctets : 0)
       const isWritten = () => this.client.stats().sent > before
-      this.#abandon = () => settle(Effect.fail(new ConnectionLost({ detail: this.#why(), written: isWritten() })))
+      this.#abandon = (reason) =>
+        settle(Effect.fail(reason ?? new ConnectionLost({ detail: this.#why(), written: isWritten() })))
       const start = () => {
         this.#witness.begin()
         const fail = (error: ImapFlowError | undefined) =>
@@ -178,7 +179,7 @@ export class Link {
     this.#break()
     const error = this.#witness.fatal ?? this.#witness.errors.findLast((error) => !isRefusal(error))
     const reason = error === undefined ? undefined : imapflowFailure(error, written)
-    return reason?._tag === "ProtocolViolation" ? reason : new ConnectionLost({ detail: this.#why(), written })
+    return reason?._tag === "ProtocolViolation" || reason?._tag === "TooLarge" ? reason : new ConnectionLost({ detail: this.#why(), written })
   }
 
   /** The server said what no server says; what it says next is not believed either. */
@@ -234,7 +235,9 @@ export class Link {
       written
     })
     // An answer that is not understood leaves the next one in doubt as well.
-    if (reason._tag === "ConnectionLost" || reason._tag === "ProtocolViolation") this.#break()
+    if (reason._tag === "ConnectionLost" || reason._tag === "ProtocolViolation" || reason._tag === "TooLarge") {
+      this.#break()
+    }
     return reason
   }
 

@@ -77,12 +77,25 @@ export class Collector {
   /** Rows that answer nothing: changes of which the server told meanwhile. */
   strays = 0
 
-  constructor(items: FetchItems, range: string) {
+  readonly #limit: number
+  readonly #onTooLarge: (size: number) => void
+  #octets = 0
+
+  constructor(items: FetchItems, range: string, limit = Infinity, onTooLarge: (size: number) => void = () => {}) {
     this.#items = items
     this.#isAsked = membership(range)
+    this.#limit = limit
+    this.#onTooLarge = onTooLarge
   }
 
   add(message: FetchMessageObject): void {
+    if (this.#octets > this.#limit) return
+    this.#octets += octetsOf(message)
+    if (this.#octets > this.#limit) {
+      this.#rows.length = 0
+      this.#partial.clear()
+      return this.#onTooLarge(this.#octets)
+    }
     const { uid } = message
     // The type promises a UID, unsolicited rows have none.
     if (!isUid(uid) || !this.#isAsked(uid)) {
@@ -112,6 +125,13 @@ export class Collector {
     const byUid = new Map(this.#rows.map((row) => [row.uid, row]))
     return [...byUid.values()].sort((a, b) => a.uid - b.uid)
   }
+}
+
+/** What a row takes in memory at least; one that holds nothing is not free either, since there may be many. */
+const octetsOf = ({ bodyParts, headers, source }: FetchMessageObject): number => {
+  let octets = 100 + (source?.length ?? 0) + (headers?.length ?? 0)
+  for (const part of bodyParts?.values() ?? []) octets += part?.length ?? 0
+  return octets
 }
 
 const merge = (a: FetchMessageObject, b: FetchMessageObject): FetchMessageObject => {
