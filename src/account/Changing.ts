@@ -221,14 +221,14 @@ export const make = (operations: Operations, mailboxes: Mailboxes) => {
               }),
               (uids) => {
                 // "n:*" always names the last message too, RFC 9051 9 (seq-range)
-                const found = uids.find((uid) => uid >= looked.from)
+                const found = uids.find((uid) =>
+                  uid >= looked.from
+                )
                 return found === undefined ? Effect.fail(unknown(looked.reason)) : Effect.succeed(found)
               }
             )))
       )).pipe(
-        Effect.mapError(() =>
-          unknown(looked.reason)
-        ),
+        Effect.mapError(() => unknown(looked.reason)),
         Effect.map((uids) => Option.some(MessageSet.of(looked.mailbox, looked.uidValidity, uids.flat())))
       )
 

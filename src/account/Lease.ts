@@ -3,8 +3,8 @@
  * same account meanwhile runs on that connection too, one command at a time: it must not wait for a connection that
  * only becomes free when it has ended. What outlives the lease is cut off from the connection.
  */
-import { Context, Deferred, Effect, Semaphore } from "effect"
-import { InvalidInput } from "../domain/MailError.ts"
+import { Context, Deferred, type Duration, Effect, Semaphore } from "effect"
+import { InvalidInput, TimedOut } from "../domain/MailError.ts"
 import type { ImapConnection } from "../driver/ImapDriver.ts"
 
 export class Lease {
@@ -14,18 +14,25 @@ export class Lease {
   readonly mailbox: string
   readonly uidValidity: number
   readonly readOnly: boolean
+  /** The longest wait for a turn. */
+  readonly maxWait: Duration.Duration
   /** The lease that the fiber had before, perhaps of another account. */
   readonly outer: Lease | undefined
   readonly #turn = Semaphore.makeUnsafe(1)
   readonly #ended = Deferred.makeUnsafe<never, InvalidInput>()
+  /** Those who have the turn or wait for it. */
+  #users = 0
   #isOpen = true
 
-  constructor(fields: Pick<Lease, "source" | "connection" | "mailbox" | "uidValidity" | "readOnly" | "outer">) {
+  constructor(
+    fields: Pick<Lease, "source" | "connection" | "mailbox" | "uidValidity" | "readOnly" | "maxWait" | "outer">
+  ) {
     this.source = fields.source
     this.connection = fields.connection
     this.mailbox = fields.mailbox
     this.uidValidity = fields.uidValidity
     this.readOnly = fields.readOnly
+    this.maxWait = fields.maxWait
     this.outer = fields.outer
   }
 
@@ -34,10 +41,24 @@ export class Lease {
   }
 
   /** Runs work on the connection when nobody else of this lease does. */
-  run<A, E>(work: (connection: ImapConnection) => Effect.Effect<A, E>): Effect.Effect<A, E | InvalidInput> {
-    return this.#turn.withPermit(
-      Effect.suspend(() => Effect.raceFirst(work(this.connection), Deferred.await(this.#ended)))
-    )
+  run<A, E>(work: (connection: ImapConnection) => Effect.Effect<A, E>): Effect.Effect<A, E | InvalidInput | TimedOut> {
+    return Effect.suspend(() => {
+      let isBegun = false
+      const inTurn = this.#turn.withPermit(Effect.suspend(() => {
+        isBegun = true
+        return Effect.raceFirst(work(this.connection), Deferred.await(this.#ended))
+      }))
+      const overdue = Effect.andThen(
+        Effect.sleep(this.maxWait),
+        Effect.suspend(() =>
+          isBegun
+            ? Effect.never
+            : Effect.fail(new TimedOut({ wait: "queue", after: this.maxWait, written: false }))
+        )
+      )
+      const isFree = this.#users++ === 0
+      return Effect.ensuring(isFree ? inTurn : Effect.raceFirst(inTurn, overdue), Effect.sync(() => this.#users--))
+    })
   }
 
   /** Cuts off what has outlived it, and waits until that has let go of the connection. */

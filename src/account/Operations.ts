@@ -170,10 +170,11 @@ export const make = Effect.fnUntraced(function*(
   const listening = Listening.make()
 
   const connectImap = (endpoint: Endpoint) =>
-    logins.connect((credentials) => imapDriver.connect({ endpoint, credentials, connectTimeoutMillis, literalLimit })).pipe(
-      Effect.flatMap((connection) => bounded(connection, limits.commandTimeout)),
-      Effect.map(listening.attentive)
-    )
+    logins.connect((credentials) => imapDriver.connect({ endpoint, credentials, connectTimeoutMillis, literalLimit }))
+      .pipe(
+        Effect.flatMap((connection) => bounded(connection, limits.commandTimeout)),
+        Effect.map(listening.attentive)
+      )
   const connectSmtp = (endpoint: Endpoint) =>
     logins.connect((credentials) => smtpDriver.connect({ endpoint, credentials, connectTimeoutMillis }))
 
@@ -270,7 +271,15 @@ export const make = Effect.fnUntraced(function*(
       (outer) =>
         submit((connection) =>
           Effect.flatMap(connection.select(mailbox, { readOnly, refresh: true }), ({ uidValidity }) => {
-            const lease = new Lease({ source: imap, connection, mailbox, uidValidity, readOnly, outer })
+            const lease = new Lease({
+              source: imap,
+              connection,
+              mailbox,
+              uidValidity,
+              readOnly,
+              maxWait: limits.maxWait,
+              outer
+            })
             return Effect.ensuring(work(lease), lease.end)
           }), { affinity: mailbox })
     )

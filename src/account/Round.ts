@@ -179,8 +179,10 @@ const everything = (connection: ImapConnection, { exists, highestModseq }: Selec
 const pageSize = 5_000
 
 const pagesOf = (uids: ReadonlyArray<number>): ReadonlyArray<ReadonlyArray<number>> =>
-  Array.from({ length: Math.ceil(uids.length / pageSize) }, (_, page) =>
-    uids.slice(page * pageSize, (page + 1) * pageSize))
+  Array.from(
+    { length: Math.ceil(uids.length / pageSize) },
+    (_, page) => uids.slice(page * pageSize, (page + 1) * pageSize)
+  )
 
 const toRows = (
   rows: ReadonlyArray<

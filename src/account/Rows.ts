@@ -199,9 +199,12 @@ const fetchTogether = (
 ): Effect.Effect<ReadonlyArray<Exit.Exit<ReadonlyArray<FetchedRow>, Reason>>, Reason> => {
   const uids = payloads.length === 1 ? payloads[0] ?? [] : [...new Set(payloads.flat())].sort((a, b) => a - b)
   const { items, sourceLimit } = wanted
-  return Effect.map(connection.fetch(toRange(uids), items, { answerLimit, ...(items.source === true ? { sourceLimit } : {}) }), (rows) => {
-    if (payloads.length === 1) return [Exit.succeed(rows)]
-    const byUid = new Map(rows.map((row) => [row.uid, row]))
-    return payloads.map((payload) => Exit.succeed(payload.flatMap((uid) => byUid.get(uid) ?? [])))
-  })
+  return Effect.map(
+    connection.fetch(toRange(uids), items, { answerLimit, ...(items.source === true ? { sourceLimit } : {}) }),
+    (rows) => {
+      if (payloads.length === 1) return [Exit.succeed(rows)]
+      const byUid = new Map(rows.map((row) => [row.uid, row]))
+      return payloads.map((payload) => Exit.succeed(payload.flatMap((uid) => byUid.get(uid) ?? [])))
+    }
+  )
 }

@@ -60,9 +60,9 @@ const sweep = 64
 
 /**
  * The store of the rate windows, provided below the accounts that share it:
- * `MailAccount.layer(config).pipe(Layer.provide(store))`. Without it each account counts in memory. Times are milliseconds of the caller's clock, or the store's own if it is shared by
- * several machines. No method fails: a store that cannot be reached grants or refuses as it sees fit, and a defect ends
- * the operation that asked.
+ * `MailAccount.layer(config).pipe(Layer.provide(store))`. Without it each account counts in memory. Times are
+ * milliseconds of the caller's clock; a store shared by several machines goes by its own. No method fails: a store that
+ * cannot be reached grants or refuses as it sees fit, and a defect ends the operation that asked.
  */
 export class RateStore extends Context.Service<RateStore, {
   /**

@@ -1,11 +1,21 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Fiber, Option, Stream } from "effect"
-import { Draft, MailError, type OpenMailbox, Query, Throttled } from "../../src/index.ts"
+import { Clock, Context, Deferred, Duration, Effect, Fiber, Option, Result, Stream } from "effect"
+import { Draft, type Limits, MailError, type OpenMailbox, Query, Throttled } from "../../src/index.ts"
 import { fixture, reasonOf, settled, timed } from "./Fixture.ts"
 
 const letter = (id: number) => `Message-ID: <${id}@example.com>\nSubject: letter ${id}\n\nbody ${id}\n`
 
-const open = (limits: { readonly imapConnections: number } = { imapConnections: 1 }, latency = 0) =>
+/** How long it took on the clock. */
+const timedOnly = <A, E>(step: Effect.Effect<A, E>): Effect.Effect<number, E> =>
+  Effect.flatMap(
+    Clock.currentTimeMillis,
+    (begun) => Effect.andThen(step, Effect.map(Clock.currentTimeMillis, (ended) => ended - begun))
+  )
+
+const open = (
+  limits: ConstructorParameters<typeof Limits>[0] = { imapConnections: 1 },
+  latency: Duration.Input = 0
+) =>
   fixture({
     limits,
     latency,
@@ -88,6 +98,23 @@ describe("withMailbox", () => {
         })))
       assert.strictEqual(mail.overlaps(), 0)
       assert.strictEqual(mail.peak({ protocol: "imap" }), 1)
+    }))
+
+  it.effect("lets no step wait longer for those before it than for a connection", () =>
+    Effect.gen(function*() {
+      const { account } = yield* open({ imapConnections: 1, maxWait: Duration.millis(4_500) }, "1 second")
+      const { value } = yield* timed(
+        account.withMailbox("INBOX", (inbox) =>
+          Effect.all(
+            [1, 2, 3, 4, 5, 6, 7].map(() => Effect.result(timedOnly(inbox.search()))),
+            { concurrency: "unbounded" }
+          )),
+        100
+      )
+      assert.deepStrictEqual(
+        value.map((step) => Result.isSuccess(step) ? step.success : step.failure.reason._tag),
+        [1_000, 2_000, 3_000, 4_000, 5_000, "TimedOut", "TimedOut"]
+      )
     }))
 
   it.effect("lets others wait until it has ended, and then go on", () =>

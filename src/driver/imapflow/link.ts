@@ -179,7 +179,9 @@ export class Link {
     this.#break()
     const error = this.#witness.fatal ?? this.#witness.errors.findLast((error) => !isRefusal(error))
     const reason = error === undefined ? undefined : imapflowFailure(error, written)
-    return reason?._tag === "ProtocolViolation" || reason?._tag === "TooLarge" ? reason : new ConnectionLost({ detail: this.#why(), written })
+    return reason?._tag === "ProtocolViolation" || reason?._tag === "TooLarge"
+      ? reason
+      : new ConnectionLost({ detail: this.#why(), written })
   }
 
   /** The server said what no server says; what it says next is not believed either. */
