@@ -7,11 +7,16 @@ export type RateScope = typeof RateScope.Type
 
 const Positive = Schema.Int.check(Schema.isGreaterThan(0))
 
+/** "90 seconds", "2 minutes": the form of a configuration file. */
+const Span = Schema.DurationFromString.check(
+  Schema.makeFilter((span) => Duration.toMillis(span) > 0 || "a time is longer than none")
+)
+
 /** At most `limit` starts in any span of length `window` (a sliding window). */
 export class RateWindow extends Schema.Class<RateWindow>("effect-mail/RateWindow")({
   per: RateScope,
   limit: Positive,
-  window: Schema.DurationFromString
+  window: Span
 }) {}
 
 /** The defaults of `Limits`, for a server about which nothing is known. */
@@ -34,9 +39,6 @@ const withDefault = <S extends Schema.Top & Schema.WithoutConstructorDefault>(sc
     Schema.withDecodingDefaultTypeKey<S>(Effect.succeed(value)),
     Schema.withConstructorDefault<Schema.withDecodingDefaultTypeKey<S>>(Effect.succeed(value))
   )
-
-/** "90 seconds", "2 minutes": the form of a configuration file. */
-const Span = Schema.DurationFromString
 
 const defaulted = {
   /** Hard cap on IMAP sockets of the account, in whatever state. */

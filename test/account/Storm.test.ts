@@ -92,3 +92,13 @@ describe("agents without end", () => {
     }
   })
 })
+
+describe("a time in the limits", () => {
+  it("that is none, or less, is refused", () => {
+    for (const none of [Duration.zero, Duration.millis(-1)]) {
+      assert.throws(() => new Limits({ maxWait: none }))
+      assert.throws(() => new Limits({ commandTimeout: none }))
+      assert.throws(() => new RateWindow({ per: "account", limit: 1, window: none }))
+    }
+  })
+})
