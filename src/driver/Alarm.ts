@@ -2,9 +2,12 @@
  * One timer that rings at the earliest of the times it was set to. Who sets it again after it rang decides anew, so an
  * alarm that is no longer needed is left to ring for nothing.
  */
-import { Clock, Effect, FiberHandle, type Scope } from "effect"
+import { Clock, Duration, Effect, FiberHandle, type Scope } from "effect"
 
-/** Makes an alarm; setting it to Infinity sets nothing. It rings no more once the scope has closed. */
+/**
+ * Makes an alarm by the clock there is now, whoever sets it later. Setting it to Infinity sets nothing. It rings no more
+ * once the scope has closed.
+ */
 export const make = Effect.fnUntraced(function*(
   ring: Effect.Effect<unknown>
 ): Effect.fn.Return<(at: number) => Effect.Effect<void>, never, Scope.Scope> {
@@ -15,7 +18,7 @@ export const make = Effect.fnUntraced(function*(
     if (at >= next) return Effect.void
     next = at
     const ringing = Effect.andThen(
-      Effect.sleep(Math.max(0, at - clock.currentTimeMillisUnsafe())),
+      clock.sleep(Duration.millis(Math.max(0, at - clock.currentTimeMillisUnsafe()))),
       Effect.suspend(() => {
         next = Infinity
         return ring

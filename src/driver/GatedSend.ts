@@ -10,7 +10,7 @@
  * Owns the order of things and every deadline; `SendFate` draws the conclusions. Knows of the SMTP package only the few
  * members in `Session`.
  */
-import { Clock, Duration, Effect } from "effect"
+import { type Clock, Duration, Effect } from "effect"
 import type { Socket } from "node:net"
 import { Readable, type Writable } from "node:stream"
 import type { Reason } from "../domain/MailError.ts"
@@ -34,6 +34,8 @@ export interface Session {
   readonly send: (request: SendRequest, body: Readable, done: (failure: SendFailure | undefined) => void) => void
   /** The octets that came, as soon as they come, and every change of the socket. One listener at a time. */
   readonly listen: (listener: SessionListener) => () => void
+  /** The session's time, by which all its deadlines are. */
+  readonly clock: Clock.Clock
   /** Has the listener asked again at this time, or earlier: one timer serves all messages of a session. */
   readonly askAgain: (at: number) => Effect.Effect<void>
 }
@@ -66,7 +68,6 @@ interface Attempt {
   readonly envelope: SmtpEnvelope
   readonly source: Uint8Array
   readonly options: SendOptions
-  readonly clock: Clock.Clock
   readonly request: SendRequest
   readonly reader: ReplyReader
   phase: SendPhase
@@ -97,8 +98,8 @@ export const gatedSend = (
   options: SendOptions,
   settled: (aftermath: Aftermath) => void
 ): Effect.Effect<SmtpAccepted, Reason> =>
-  Effect.flatMap(Clock.Clock, (clock) => {
-    const attempt = begin(session, envelope, source, eightBit, options, clock)
+  Effect.suspend(() => {
+    const attempt = begin(session, envelope, source, eightBit, options)
     const stop = session.listen({
       data: (chunk) => {
         const before = attempt.reader.replies.length
@@ -131,14 +132,12 @@ const begin = (
   envelope: SmtpEnvelope,
   source: Uint8Array,
   eightBit: boolean,
-  options: SendOptions,
-  clock: Clock.Clock
+  options: SendOptions
 ): Attempt => ({
   session,
   envelope,
   source,
   options,
-  clock,
   // the package changes this object while it sends
   request: {
     from: envelope.from,
@@ -152,12 +151,12 @@ const begin = (
   sink: undefined,
   before: 0,
   heard: false,
-  begunAt: clock.currentTimeMillisUnsafe(),
+  begunAt: session.clock.currentTimeMillisUnsafe(),
   envelopeMillis: 0,
   verdict: undefined,
   lost: false,
   expired: false,
-  deadline: clock.currentTimeMillisUnsafe() + options.commandTimeoutMillis,
+  deadline: session.clock.currentTimeMillisUnsafe() + options.commandTimeoutMillis,
   wake: () => {}
 })
 
@@ -168,7 +167,7 @@ const run = Effect.fnUntraced(function*(attempt: Attempt) {
     attempt.request,
     new GatedBody((sink) => {
       enter(attempt, "body")
-      attempt.envelopeMillis = attempt.clock.currentTimeMillisUnsafe() - attempt.begunAt
+      attempt.envelopeMillis = attempt.session.clock.currentTimeMillisUnsafe() - attempt.begunAt
       attempt.before = attempt.reader.replies.length
       attempt.heard ||= attempt.reader.pending()
       attempt.sink = sink
@@ -201,19 +200,19 @@ const enter = (attempt: Attempt, phase: SendPhase): void => {
 }
 
 const extend = (attempt: Attempt, millis: number): void => {
-  attempt.deadline = attempt.clock.currentTimeMillisUnsafe() + millis
+  attempt.deadline = attempt.session.clock.currentTimeMillisUnsafe() + millis
 }
 
 /** Ends the send where its deadline has passed. Answers when to look again, or Infinity. */
 const expire = (attempt: Attempt): number => {
-  if (attempt.deadline > attempt.clock.currentTimeMillisUnsafe()) return nextLook(attempt)
+  if (attempt.deadline > attempt.session.clock.currentTimeMillisUnsafe()) return nextLook(attempt)
   attempt.expired = true
   attempt.wake()
   return Infinity
 }
 
 /** The deadline moves while the send gets on: it is looked at often enough to see it move nearer. */
-const nextLook = ({ clock, deadline, options }: Attempt): number =>
+const nextLook = ({ deadline, options, session: { clock } }: Attempt): number =>
   Math.min(
     deadline,
     clock.currentTimeMillisUnsafe() + Math.min(options.answerTimeoutMillis, options.commandTimeoutMillis)

@@ -3,7 +3,7 @@
  * a connection from the first packet to its `close` event, and how one is opened and logged in. What a send concludes is
  * `GatedSend`'s work.
  */
-import { Deferred, Duration, Effect, Exit, Layer, Redacted, type Scope, Semaphore } from "effect"
+import { Clock, Deferred, Duration, Effect, Exit, Layer, Redacted, type Scope, Semaphore } from "effect"
 import { isAscii } from "node:buffer"
 import * as Net from "node:net"
 import { type Endpoint, portOf } from "../domain/AccountConfig.ts"
@@ -53,7 +53,7 @@ export const layerSmtp: Layer.Layer<SmtpDriver> = Layer.succeed(SmtpDriver, {
       }),
       Effect.onError(() => discard(wire))
     )
-    return connection(wire, yield* timer(wire))
+    return connection(wire, yield* Clock.Clock, yield* timer(wire))
   })
 })
 
@@ -241,7 +241,7 @@ const progress = (wire: Wire): Progress => ({
   isUpgrading: wire.smtp.upgrading === true
 })
 
-const connection = (wire: Wire, askAgain: Session["askAgain"]): SmtpConnection => {
+const connection = (wire: Wire, clock: Clock.Clock, askAgain: Session["askAgain"]): SmtpConnection => {
   const socket = socketOf(wire)
   socket.prependListener("data", (chunk: Uint8Array) => wire.listener?.data(chunk))
   socket.on("end", () => wire.listener?.changed())
@@ -261,6 +261,7 @@ const connection = (wire: Wire, askAgain: Session["askAgain"]): SmtpConnection =
         wire.listener = undefined
       }
     },
+    clock,
     askAgain
   }
   const oneAtATime = Semaphore.makeUnsafe(1)
