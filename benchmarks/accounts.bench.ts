@@ -21,19 +21,26 @@ const programOf = (accounts: Accounts): Effect.Effect<AccountsOutcome> =>
 
 class CapExceeded extends Data.TaggedError("CapExceeded")<{ readonly message: string }> {}
 
-/** Runs the program, and fails where the server has seen more connections than the library allows, or is left with one. */
-const counted = (server: Embedded, accounts: Accounts): Effect.Effect<AccountsOutcome, CapExceeded> =>
+/**
+ * Runs the program, and fails where the server was left with a connection, or has seen more of them than the library
+ * allows: `late` more, whose end it may hear of behind the beginning of the next. A bare client has no cap.
+ */
+const counted = (
+  server: Embedded,
+  accounts: Accounts
+): Effect.Effect<AccountsOutcome & { readonly peak: number }, CapExceeded> =>
   Effect.gen(function*() {
     yield* server.forget
     const outcome = yield* programOf(accounts)
     const { open, peak } = yield* server.counts
-    // bare clients have no cap that could be held: one says that it has logged out before its socket has closed
-    return (accounts.kind === "library" && peak > accounts.cap) || open > 0
+    return (accounts.kind === "library" && peak > accounts.cap + late) || open > 0
       ? yield* new CapExceeded({
         message: `${accounts.kind}: ${peak} connections at a time, allowed ${accounts.cap}; ${open} left open`
       })
-      : outcome
+      : { ...outcome, peak }
   })
+
+const late = 3
 
 export const suite: Suite = {
   name: "accounts",
@@ -43,6 +50,7 @@ export const suite: Suite = {
       const count = bench.size(1_000, 50)
       const cap = bench.size(20, 5)
       const messages = 3
+      let peak = 0
       const server = yield* embedded({
         users: count,
         mailboxes: [{ path: "INBOX", count: messages, octets: 1_000, kind: "plain" }]
@@ -56,10 +64,10 @@ export const suite: Suite = {
         name,
         role: kind === "library" ? "library" : "peer",
         open: Effect.succeed(
-          Effect.map(
-            counted(server, { kind, port: server.ports.imap, count, cap }),
-            (outcome) => ({ ...of(outcome), digest: { count: outcome.messages } })
-          )
+          Effect.map(counted(server, { kind, port: server.ports.imap, count, cap }), (outcome) => {
+            if (kind === "library" && cap < count) peak = Math.max(peak, outcome.peak)
+            return { ...of(outcome), digest: { count: outcome.messages } }
+          })
         )
       })
       const both = (cap: number, of: (outcome: AccountsOutcome) => Outcome) => [
@@ -103,9 +111,10 @@ export const suite: Suite = {
         bound: "CPU of client and server"
       })
       bench.note(
-        "All accounts are opened and left idle, each tells the counters of INBOX once, and all are closed with LOGOUT. " +
-          "Memory is what they hold when idle, after garbage collection. The server counts connections. Where there are " +
-          "fewer than accounts, the peer opens one for each operation, and the library lets idle ones go."
+        "All accounts are opened and left idle, each tells the counters of INBOX once, and all are closed, by the peer " +
+          "with LOGOUT. Memory is what they hold when idle, after garbage collection. Where there are fewer connections " +
+          "than accounts, the peer opens one for each operation, and the library lets idle ones go. " +
+          `Where ${cap} were allowed, the server counted at most ${peak} at a time.`
       )
       return server.name
     })
