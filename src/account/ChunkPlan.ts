@@ -20,7 +20,10 @@ const partials = [64 * 1024, 256 * 1024, 1024 * 1024, 4 * 1024 * 1024]
 export interface ChunkPlanOptions {
   /** Chunks that run at the same time. */
   readonly lanes: number
-  /** Octets for all chunks in memory: those that run, one that is ready, and one in the consumer's hands. */
+  /**
+   * Octets for all chunks in memory: those that run, one that is ready, one in the consumer's hands, and two that the
+   * consumer has dropped and nobody has collected yet.
+   */
   readonly budget: number
   /** What a chunk may take, as far as can be told beforehand. */
   readonly millis: number
@@ -47,7 +50,7 @@ export class ChunkPlan {
   constructor(uids: ReadonlyArray<number>, { budget, lanes, millis }: ChunkPlanOptions) {
     this.#uids = uids
     this.#lanes = lanes
-    this.#chunkBytes = budget / (lanes + 2)
+    this.#chunkBytes = budget / (lanes + 4)
     this.#chunkMillis = millis
   }
 
