@@ -58,6 +58,7 @@ export const suite: Suite = {
         const single = `imapflow, a connection per operation, ${cap} at once`
         yield* bench.measure({
           name: `${name}, ${roundTrip} ms round trip`,
+          rounds: 3,
           expected,
           subjects: [
             {

@@ -82,6 +82,7 @@ const compare = Effect.fnUntraced(function*(
       const outside = cap === 1 ? others(server, port) : []
       yield* bench.measure({
         name: `${label}, ${roundTrip} ms round trip, cap ${cap}`,
+        rounds: 3,
         expected,
         subjects: [
           library(server, port, cap),
