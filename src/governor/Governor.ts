@@ -16,28 +16,10 @@ import { type Action, Dispatcher, type DispatcherOptions, type Event, type Reque
 import { AgentCounts, type GovernorStats } from "./GovernorStats.ts"
 import { HostLimits, type Tenant } from "./HostLimits.ts"
 import { failureOf, Pace } from "./Pace.ts"
+import type { RequestOptions, SharedRequestOptions, SharedWork } from "./Requests.ts"
 import type { Protocol, Telemetry } from "./Telemetry.ts"
 
-/** Who asks, for which operation, and which mailbox it needs. */
-export interface RequestOptions {
-  readonly agent: string
-  readonly operation: string
-  readonly affinity?: string | undefined
-  /** Milliseconds that it has waited already, before it came here: they count towards `maxWaitMillis`. */
-  readonly waited?: number | undefined
-}
-
-/** A command that serves several requests at once: one answer for each payload, in the same order. */
-export type SharedWork<C, P, A> = (
-  connection: C,
-  payloads: ReadonlyArray<P>
-) => Effect.Effect<ReadonlyArray<Exit.Exit<A, Reason>>, Reason>
-
-/** What a request for a shared command adds: requests with the same key that wait at the same moment run together. */
-export interface SharedRequestOptions extends RequestOptions {
-  readonly key: string
-  readonly size: number
-}
+export type { RequestOptions, SharedRequestOptions, SharedWork }
 
 export interface Governor<C> {
   /**
@@ -108,7 +90,7 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
   let opened = 0
   let openFailure: Cause.Cause<Reason> = Cause.fail(new AccountClosed({}))
 
-  const fibers = yield* FiberMap.make<number>()
+  const fibers = yield* FiberMap.make<number, unknown, never>()
   const setAlarm = yield* Alarm.make(due.open)
 
   const tenant: Tenant = { host, asked: () => due.openUnsafe() }
@@ -219,10 +201,13 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
     ShutDown: () => Cause.fail(new AccountClosed({}))
   }
 
-  const unused = new ConnectionLost({ detail: "it had closed before it was used", written: false })
-  const cut = new ConnectionLost({ detail: "the account was closed before the answer came", written: true })
   /** Why a connection left its callers without an answer. Work that had begun is only ever ended by closing the account. */
-  const gone = (begun: boolean) => Cause.fail(begun ? cut : dispatcher.isShutDown ? new AccountClosed({}) : unused)
+  const gone = (begun: boolean) => {
+    const detail = begun ? "the account was closed before the answer came" : "it had closed before it was used"
+    return Cause.fail(
+      dispatcher.isShutDown && !begun ? new AccountClosed({}) : new ConnectionLost({ detail, written: begun })
+    )
+  }
 
   const plan = Effect.fnUntraced(function*() {
     due.closeUnsafe()
@@ -390,7 +375,10 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
       for (const action of dispatcher.plan(now())) carryOut(action)
       // Who watches is told so when it looks the next time.
       bells.ringAll()
-      return FiberMap.clear(fibers)
+      // Nobody waits for an answer any more, nor for a connection to open; those that have nothing to do say goodbye.
+      const leave = ([id, { inbox, opened, serving }]: [number, Actor<C>]) =>
+        opened && serving.length === 0 ? Queue.offer(inbox, { _tag: "Close" }) : FiberMap.remove(fibers, id)
+      return Effect.andThen(Effect.forEach(actors, leave, { concurrency: "unbounded" }), FiberMap.awaitEmpty(fibers))
     })
   )
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(due.await, Effect.suspend(plan))))
