@@ -20,7 +20,7 @@ export interface HeaderBlock {
   readonly length: number
 }
 
-/** Reads the fields up to the first empty line. Lines that are neither a field nor a folded line are passed over, and their folds too. */
+/** Reads the fields up to the first empty line. Lines that are neither a field nor a folded line are passed over. */
 export const readHeaderBlock = (source: Buffer): HeaderBlock => {
   const end = endOfBlock(source)
   const truncated = end > maxHeaderOctets
@@ -40,8 +40,9 @@ export const readHeaderBlock = (source: Buffer): HeaderBlock => {
     const colon = line.indexOf(":")
     const given = colon === -1 ? "" : line.slice(0, colon).trimEnd()
     // the envelope line of an mbox ("From x@y Mon Jan 1 12:00") holds a colon, and blanks before it
+    if (given === "" || /\s/.test(given)) continue
     push()
-    name = given === "" || /\s/.test(given) ? "" : given
+    name = given
     parts = [line.slice(colon + 1).trim()]
   }
   push()
@@ -148,12 +149,7 @@ const aliases: { readonly [charset: string]: string | undefined } = {
   "utf8mb4": "utf-8"
 }
 
-/** Text in a charset, named in lower case; in an unknown one, which is reported, it is read as UTF-8. */
-export const decodeCharset = (
-  octets: Buffer,
-  charset: string,
-  unknownCharset: (charset: string) => void = () => {}
-): string => {
+const decodeCharset = (octets: Buffer, charset: string, unknownCharset: (charset: string) => void): string => {
   if (charset === "utf-8") return octets.toString("utf8")
   const decoder = decoderFor(charset)
   if (decoder !== undefined) return decoder.decode(octets)

@@ -1,8 +1,7 @@
 /**
  * Reads messages with mailparser, the only file that knows the package. The parser is driven directly: what
  * `simpleParser` adds (HTML from text, text from HTML, links, checksums, inlined images) is none of our results and
- * costs more than the parsing. Headers are read by `HeaderBlock`, so they survive whatever happens to the body, and
- * ordinary bodies by `MimeBody`, in a fraction of the time; what is unusual about a message is mailparser's to know.
+ * costs more than the parsing. Headers are read by `HeaderBlock`, so they survive whatever happens to the body.
  */
 import { Effect, Layer } from "effect"
 import type { AttachmentStream, MailParserOptions } from "mailparser"
@@ -20,7 +19,6 @@ import {
 } from "./HeaderBlock.ts"
 import { loadedOnce } from "./LoadedOnce.ts"
 import { MessageParser } from "./MessageParser.ts"
-import { type MimeLeaf, readOrdinaryBody } from "./MimeBody.ts"
 
 const mailparser = loadedOnce(() => import("mailparser"))
 type Package = Effect.Success<typeof mailparser>
@@ -56,15 +54,8 @@ interface Part {
   readonly children?: ReadonlyArray<Part>
 }
 
-/** One text of a message. */
-interface Text {
-  readonly isHtml: boolean
-  readonly charset: string | undefined
-  readonly content: string
-}
-
 interface Body {
-  readonly texts: ReadonlyArray<Text>
+  readonly tree: Part | undefined
   readonly attachments: ReadonlyArray<ReceivedAttachment>
   readonly problem: string | undefined
 }
@@ -75,11 +66,8 @@ export const layer: Layer.Layer<MessageParser> = Layer.succeed(MessageParser, {
     Effect.flatMap(mailparser, ({ MailParser, parseAddressHeader }) => {
       const octets = Buffer.from(source.buffer, source.byteOffset, source.byteLength)
       const block = readHeaderBlock(octets)
-      const leaves = readOrdinaryBody(octets, block)
       return Effect.map(
-        leaves === undefined
-          ? readBody(withoutOtherFields(octets, block), MailParser)
-          : Effect.succeed(toBody(leaves)),
+        readBody(withoutOtherFields(octets, block), MailParser),
         (body) => assemble(block, body, parseAddressHeader)
       )
     })
@@ -93,7 +81,7 @@ const readBody = (octets: Buffer, MailParser: Package["MailParser"]): Effect.Eff
     // `tree` is missing from the declarations of 3.14.2. The joined texts it declares cannot be told apart from the
     // empty ones that skipHtmlToText and skipTextToHtml put between them
     const body = (problem?: string): Body => ({
-      texts: textsOf((parser as unknown as { readonly tree: Part | false }).tree || {}),
+      tree: (parser as unknown as { readonly tree: Part | false }).tree || undefined,
       attachments,
       problem
     })
@@ -144,50 +132,21 @@ const collect = (
       content.set(chunk, at)
       at += chunk.length
     }
-    done(received({
-      part: data.partId || undefined,
-      filename: data.filename,
-      type: data.contentType || "application/octet-stream",
-      disposition: data.contentDisposition || undefined,
-      contentId: data.contentId,
-      content
-    }))
+    const contentId = contentIdOf(data.contentId ?? "")
+    done(
+      new ReceivedAttachment({
+        ...(data.partId ? { part: data.partId } : {}),
+        ...(data.filename ? { filename: data.filename } : {}),
+        type: data.contentType || "application/octet-stream",
+        size,
+        disposition: data.contentDisposition === "inline" ? "inline" : "attachment",
+        ...(contentId ? { contentId } : {}),
+        content
+      })
+    )
     data.release?.()
   })
 }
-
-const received = (leaf: Omit<MimeLeaf, "text" | "content"> & { readonly content: Uint8Array }) => {
-  const { content, disposition, filename, part, type } = leaf
-  const contentId = contentIdOf(leaf.contentId ?? "")
-  return trusted(ReceivedAttachment, {
-    ...(part === undefined ? {} : { part }),
-    ...(filename ? { filename } : {}),
-    type,
-    size: content.length,
-    disposition: disposition === "inline" ? "inline" : "attachment",
-    ...(contentId === undefined ? {} : { contentId }),
-    content
-  })
-}
-
-/** The texts of a tree, in their order. */
-const textsOf = ({ charset, children = [], contentType, textContent }: Part): ReadonlyArray<Text> => [
-  ...(textContent === undefined
-    ? []
-    : [{ isHtml: contentType === "text/html", charset: charset?.toLowerCase(), content: textContent }]),
-  ...children.flatMap(textsOf)
-]
-
-const toBody = (leaves: ReadonlyArray<MimeLeaf>): Body => ({
-  texts: leaves.flatMap(({ text, type }) =>
-    text === undefined ? [] : [{ isHtml: type === "text/html", charset: undefined, content: text }]
-  ),
-  // what is kept is copied: a view would keep the whole message
-  attachments: leaves.filter(({ text }) => text === undefined).map((leaf) =>
-    received({ ...leaf, content: new Uint8Array(leaf.content) })
-  ),
-  problem: undefined
-})
 
 const assemble = (
   { fields, truncated }: HeaderBlock,
@@ -223,11 +182,19 @@ const assemble = (
   const messageId = messageIds(first("message-id") ?? "")[0] ?? bare(first("message-id"))
   const inReplyTo = messageIds(first("in-reply-to") ?? "")[0]
 
-  for (const { charset } of body.texts) {
-    if (charset !== undefined && !isKnownCharset(charset)) problems.push(`unknown charset "${charset}"`)
+  const text: Array<string> = []
+  const html: Array<string> = []
+  const walk = (part: Part): void => {
+    const type = typeof part.contentType === "string" ? part.contentType : ""
+    const charset = part.charset?.toLowerCase()
+    if (part.textContent !== undefined) {
+      if (charset !== undefined && !isKnownCharset(charset)) problems.push(`unknown charset "${charset}"`)
+      if (type === "text/html") html.push(part.textContent)
+      else text.push(part.textContent)
+    }
+    for (const child of part.children ?? []) walk(child)
   }
-  const text = body.texts.filter(({ isHtml }) => !isHtml)
-  const html = body.texts.filter(({ isHtml }) => isHtml)
+  if (body.tree !== undefined) walk(body.tree)
   const type = first("content-type")
   if (type !== undefined && /^\s*multipart\//i.test(type) && !/;\s*boundary(?:\*\d*\*?)?\s*=/i.test(type)) {
     problems.push("the Content-Type names no boundary, so the parts cannot be told apart")
@@ -246,8 +213,8 @@ const assemble = (
     ...(messageId === undefined ? {} : { messageId }),
     ...(inReplyTo === undefined ? {} : { inReplyTo }),
     references: (values.get("references") ?? []).flatMap(messageIds),
-    ...(text.length === 0 ? {} : { text: text.map(({ content }) => content).join("\n") }),
-    ...(html.length === 0 ? {} : { html: html.map(({ content }) => content).join("\n") }),
+    ...(text.length === 0 ? {} : { text: text.join("\n") }),
+    ...(html.length === 0 ? {} : { html: html.join("\n") }),
     attachments: body.attachments,
     problems: [...new Set(problems)]
   })
