@@ -13,6 +13,7 @@ import {
   RetryPolicy
 } from "../../src/index.ts"
 import { MailServer } from "../../src/testing/index.ts"
+import { untilConnections } from "./mail-server.ts"
 
 interface Answer {
   readonly status: number
@@ -157,7 +158,7 @@ describe("an account with OAuth2", () => {
         assert.strictEqual((yield* account.search(Query.inbox)).size, 1)
       }).pipe(Effect.provide(MailAccount.layer(config, { retry: RetryPolicy.none })))
       assert.strictEqual(server.forms.length, 2)
-      assert.strictEqual(mail.connections().length, 0)
+      yield* untilConnections(mail, 0)
     }).pipe(Effect.scoped))
 })
 
