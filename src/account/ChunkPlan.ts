@@ -10,6 +10,8 @@
 /** The first chunk, and the next ones while nothing has been learned. */
 const firstCount = 32
 const unlearnedCount = 256
+/** Messages per millisecond that a server is trusted with before it has shown what it can, where they are small. */
+const presumedRate = 1 / 4
 /** No chunk holds more messages. */
 const maxCount = 10_000
 /** A UID set no longer than this, in octets: RFC 7162 section 4 names 8192 as the portable length of a line. */
@@ -27,6 +29,8 @@ export interface ChunkPlanOptions {
   readonly budget: number
   /** What a chunk may take, as far as can be told beforehand. */
   readonly millis: number
+  /** Octets that each message takes, where that is known beforehand. */
+  readonly octets?: number | undefined
 }
 
 export class ChunkPlan {
@@ -47,11 +51,12 @@ export class ChunkPlan {
   #limit = maxCount
   #chunksLeft = 0
 
-  constructor(uids: ReadonlyArray<number>, { budget, lanes, millis }: ChunkPlanOptions) {
+  constructor(uids: ReadonlyArray<number>, { budget, lanes, millis, octets }: ChunkPlanOptions) {
     this.#uids = uids
     this.#lanes = lanes
     this.#chunkBytes = budget / (lanes + 4)
     this.#chunkMillis = millis
+    if (octets !== undefined) this.learn(1, octets, 1 / presumedRate)
   }
 
   /** Nothing has arrived yet, so what is planned now is a guess. */

@@ -1,14 +1,25 @@
 /** What fetched rows weigh, for the bounds on memory and for rate windows, and how their pieces are put together. */
+import type { FetchItems } from "../domain/Fetch.ts"
 import type { FetchedRow } from "../driver/ImapDriver.ts"
 
-/** What a row weighs in memory, roughly: its octets, and what an object costs. */
+/** What the objects of a row weigh in memory, roughly. */
+const objectOctets = 500
+const envelopeOctets = 1_500
+const structureOctets = 1_000
+
 const octetsOf = ({ envelope, headers, parts, source, structure }: FetchedRow): number => {
-  let octets = 500 + (source?.length ?? 0) + (headers?.length ?? 0)
-  if (envelope !== undefined) octets += 2_000
-  if (structure !== undefined) octets += 1_000
+  let octets = objectOctets + (source?.length ?? 0) + (headers?.length ?? 0)
+  if (envelope !== undefined) octets += envelopeOctets
+  if (structure !== undefined) octets += structureOctets
   for (const part of parts?.values() ?? []) octets += part.length
   return octets
 }
+
+/** What each row will weigh; undefined where that is up to the message. */
+export const octetsKnown = ({ envelope, headers, parts, source, structure }: FetchItems): number | undefined =>
+  source === undefined && headers === undefined && parts === undefined
+    ? objectOctets + (envelope === true ? envelopeOctets : 0) + (structure === true ? structureOctets : 0)
+    : undefined
 
 export const octetsOfAll = (rows: ReadonlyArray<FetchedRow>): number =>
   rows.reduce((sum, row) => sum + octetsOf(row), 0)

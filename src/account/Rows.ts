@@ -11,7 +11,7 @@ import { ChunkPlan } from "./ChunkPlan.ts"
 import * as LongSources from "./LongSources.ts"
 import type { Wanted } from "./LongSources.ts"
 import type { Operations } from "./Operations.ts"
-import { octetsOfAll } from "./RowOctets.ts"
+import { octetsKnown, octetsOfAll } from "./RowOctets.ts"
 
 /** How a stream of messages is read. */
 export interface BatchOptions {
@@ -117,7 +117,8 @@ export const make = (operations: Operations) => {
       const plan = new ChunkPlan(uids, {
         lanes,
         budget: config.limits.batchBytes,
-        millis: Duration.toMillis(config.limits.commandTimeout) * timeShare
+        millis: Duration.toMillis(config.limits.commandTimeout) * timeShare,
+        octets: octetsKnown(items)
       })
       const learned = Latch.makeUnsafe(false)
       const next = (uids: ReadonlyArray<number>) =>

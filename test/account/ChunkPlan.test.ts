@@ -95,6 +95,13 @@ describe("ChunkPlan", () => {
     assert.deepStrictEqual(rest.map((chunk) => chunk.length), [2_250, 2_250, 2_250, 2_250])
   })
 
+  it("needs no small chunk to learn from where it is known what each message takes", () => {
+    const sizes = chunksOf(new ChunkPlan(runOf(10_000), { ...options, lanes: 4, octets: 3_000 }), 3_000)
+    assert.deepStrictEqual(sizes.map((chunk) => chunk.length), [2_500, 2_500, 2_500, 2_500])
+    const large = new ChunkPlan(runOf(100_000), { ...options, octets: 500 })
+    assert.isAtMost(large.next()?.length ?? 0, 2_500, "a server that is slow is not asked for too much")
+  })
+
   it("plans no command that would take longer than it may on a slow line", () => {
     const plan = new ChunkPlan(runOf(1_000), options)
     plan.next()
