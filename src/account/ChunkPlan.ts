@@ -7,10 +7,9 @@
  * the few longer messages are completed afterwards.
  */
 
-/** The first chunks, while nothing has been learned: of long messages, each would have to be completed. */
+/** The first chunk, and the next ones while nothing has been learned. */
 const firstCount = 32
-/** Fewer are not worth a round trip of their own. */
-const handful = 256
+const unlearnedCount = 256
 /** Messages per millisecond that a server is trusted with before it has shown what it can, where they are small. */
 const presumedRate = 1 / 4
 /** No chunk holds more messages. */
@@ -113,7 +112,7 @@ export class ChunkPlan {
   }
 
   #count(): number {
-    if (this.isLearning) return firstCount
+    if (this.isLearning) return this.#chunks === 0 ? firstCount : unlearnedCount
     const most = Math.max(
       1,
       Math.min(
@@ -128,7 +127,7 @@ export class ChunkPlan {
       const fewest = Math.ceil(left / most)
       const even = Math.ceil(fewest / this.#lanes) * this.#lanes
       // lanes are not worth a round trip each for a handful
-      this.#chunksLeft = Math.max(fewest, Math.min(even, Math.ceil(left / handful)))
+      this.#chunksLeft = Math.max(fewest, Math.min(even, Math.ceil(left / unlearnedCount)))
     }
     return Math.ceil(left / this.#chunksLeft--)
   }
