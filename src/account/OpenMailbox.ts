@@ -53,21 +53,10 @@ export interface OpenMailbox {
   ) => Effect.Effect<Option.Option<MessageRef>, MailError>
 }
 
-/** What the steps are made of. */
-export interface Steps {
+/** What the steps are made of: the account's own operations. */
+export interface Steps extends Pick<OpenMailbox, "fetch" | "message" | "flag" | "copy" | "move"> {
   readonly search: (query: Query) => Effect.Effect<MessageSet, MailError>
-  readonly fetch: <const Items extends FetchItems>(
-    messages: Messages,
-    items: Items
-  ) => Stream.Stream<Fetched<Items>, MailError>
-  readonly message: (ref: MessageRef) => Effect.Effect<Message, MailError>
-  readonly flag: (messages: Messages, change: FlagOptions) => Effect.Effect<MessageSet, MailError>
-  readonly copy: (messages: Messages, to: string) => Effect.Effect<Option.Option<MessageSet>, MailError>
-  readonly move: (messages: Messages, to: string) => Effect.Effect<Option.Option<MessageSet>, MailError>
-  readonly remove: (
-    messages: Messages,
-    options: { readonly to: "expunge" }
-  ) => Effect.Effect<MessageSet, MailError>
+  readonly remove: (messages: Messages, options: { readonly to: "expunge" }) => Effect.Effect<MessageSet, MailError>
   readonly append: (
     mailbox: string,
     message: Draft | Uint8Array,

@@ -9,7 +9,7 @@ import type { MailEvent } from "../../src/domain/MailEvent.ts"
 import { UidRanges } from "../../src/domain/UidRanges.ts"
 import type { ImapConnection, SelectedMailbox } from "../../src/driver/ImapDriver.ts"
 import { MemoryMail, type StoredMailbox } from "../../src/testing/index.ts"
-import { randomFrom } from "./WatchTruth.ts"
+import { randomFrom } from "../random.ts"
 
 const modes = [
   { name: "QRESYNC", without: [] },

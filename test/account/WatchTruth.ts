@@ -6,6 +6,7 @@
 import { assert } from "@effect/vitest"
 import { Duration, Effect, Fiber, type Layer, Stream } from "effect"
 import { Cursor, MailAccount, type MailError, Query, type WatchOptions } from "../../src/index.ts"
+import { randomFrom } from "../random.ts"
 
 export type Flags = ReadonlyArray<string>
 
@@ -42,17 +43,6 @@ export interface TruthOptions {
 export const seedOf = (): number => Number(process.env["EFFECT_MAIL_SEED"] ?? Math.floor(Math.random() * 1_000_000))
 
 export const operationsOf = (normal: number): number => Number(process.env["EFFECT_MAIL_OPERATIONS"] ?? normal)
-
-/** mulberry32 */
-export const randomFrom = (seed: number) => {
-  let state = seed | 0
-  return (below: number): number => {
-    state = state + 0x6D2B79F5 | 0
-    let t = Math.imul(state ^ state >>> 15, 1 | state)
-    t = t + Math.imul(t ^ t >>> 7, 61 | t) ^ t
-    return Math.floor(((t ^ t >>> 14) >>> 0) / 4294967296 * below)
-  }
-}
 
 /** What the watching program stores, effects and cursor together, and what it notices to be wrong. */
 class Stored {

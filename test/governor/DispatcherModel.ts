@@ -10,6 +10,7 @@ import {
   type Event,
   type Request
 } from "../../src/governor/Dispatcher.ts"
+import { randomFrom } from "../random.ts"
 
 /** What happens. Numbers that pick something count around what there is to pick from. */
 type Happening =
@@ -60,17 +61,6 @@ export class Violation extends Error {
 
 const mailboxes = ["INBOX", "Archive", "Sent", "Junk"]
 const weightOf = (agent: string): number => agent === "agent-1" ? 3 : 1
-
-/** mulberry32: small, fast, and good enough to shuffle with. */
-const randomFrom = (seed: number) => {
-  let state = seed | 0
-  return (below: number): number => {
-    state = state + 0x6D2B79F5 | 0
-    let t = Math.imul(state ^ state >>> 15, 1 | state)
-    t = t + Math.imul(t ^ t >>> 7, 61 | t) ^ t
-    return Math.floor(((t ^ t >>> 14) >>> 0) / 4294967296 * below)
-  }
-}
 
 export const makeHistory = (seed: number): History => {
   const random = randomFrom(seed)

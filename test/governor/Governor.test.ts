@@ -6,6 +6,7 @@ import { runInNewContext } from "node:vm"
 import { AccountClosed, ConnectionFailed, ConnectionLost, type Reason, Throttled } from "../../src/domain/MailError.ts"
 import * as Governor from "../../src/governor/Governor.ts"
 import * as Telemetry from "../../src/governor/Telemetry.ts"
+import { governorOptions } from "./options.ts"
 
 const openMillis = 10
 const closeMillis = 5
@@ -102,19 +103,8 @@ const governed = Effect.fnUntraced(function*(
   server: Server = new Server()
 ) {
   const governor = yield* Governor.make<Connection>({
-    protocol: "imap",
-    host: "imap.example.com",
+    ...governorOptions,
     cap: 1,
-    queue: 100,
-    maxWaitMillis: 60_000,
-    idleTimeToLiveMillis: 120_000,
-    overtakings: 8,
-    overtakingMillis: 1_000,
-    shareLimit: 100,
-    selects: 6,
-    selectsMillis: 10_000,
-    pressedMillis: 5_000,
-    lingerMillis: 200,
     telemetry: yield* Telemetry.make("test"),
     connecting: {
       open: server.open,

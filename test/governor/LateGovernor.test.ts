@@ -2,25 +2,15 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Scope } from "effect"
 import * as LateGovernor from "../../src/governor/LateGovernor.ts"
 import * as Telemetry from "../../src/governor/Telemetry.ts"
+import { governorOptions } from "./options.ts"
 
 /** Counts the governors that were made, and the connections that were opened. */
 const late = Effect.gen(function*() {
   const counts = { made: 0, opened: 0 }
   const telemetry = yield* Telemetry.make("test")
   const governor = yield* LateGovernor.make<Connection>({
-    protocol: "imap",
-    host: "imap.example.com",
+    ...governorOptions,
     cap: 2,
-    queue: 100,
-    maxWaitMillis: 60_000,
-    idleTimeToLiveMillis: 120_000,
-    overtakings: 8,
-    overtakingMillis: 1_000,
-    shareLimit: 100,
-    selects: 6,
-    selectsMillis: 10_000,
-    pressedMillis: 5_000,
-    lingerMillis: 200,
     telemetry: {
       ...telemetry,
       observe: () =>

@@ -5,7 +5,7 @@ import { AccountConfig, Endpoint, Password } from "../../src/index.ts"
 import { type FaultAction, Faults, type FaultStep, MailServer, type MailServerShape } from "../../src/testing/index.ts"
 import { proof, type ProofServer } from "../proof/governor.ts"
 import type { Found } from "../proof/Ledger.ts"
-import type { Dice } from "../proof/random.ts"
+import type { Dice } from "../random.ts"
 
 const slowDown = "4.7.1 Request is throttled. Suggested Backoff Time: 150 milliseconds"
 

@@ -8,7 +8,8 @@ import {
   type OptionalCapability,
   type StoredUser
 } from "../../src/testing/index.ts"
-import { operationsOf, type Other, randomFrom, seedOf, truth } from "../account/WatchTruth.ts"
+import { operationsOf, type Other, seedOf, truth } from "../account/WatchTruth.ts"
+import { randomFrom } from "../random.ts"
 
 const modes: ReadonlyArray<{ readonly name: string; readonly without: ReadonlyArray<OptionalCapability> }> = [
   { name: "QRESYNC", without: [] },

@@ -7,8 +7,8 @@ import { assert } from "@effect/vitest"
 import { Cause, Effect, Exit, Option, Stream } from "effect"
 import { AssertionError } from "node:assert"
 import { Agent, Draft, type MailAccount, type MailError, MessageRef, Query, type Reason } from "../../src/index.ts"
+import { type Dice, dice } from "../random.ts"
 import { type Found, found, type Ledger, Letter, type Place } from "./Ledger.ts"
-import { type Dice, dice } from "./random.ts"
 import type { Sends } from "./Sends.ts"
 
 export const boxes = ["INBOX", "Box/1", "Box/2", "Box/3", "Box/4"] as const

@@ -5,10 +5,13 @@
 import { assert } from "@effect/vitest"
 import { Context, Duration, Effect, Layer, Schedule } from "effect"
 import { AccountConfig, Limits, MailAccount, RetryPolicy } from "../../src/index.ts"
+import { type Dice, dice } from "../random.ts"
 import { boxes, type Tally, work } from "./agents.ts"
 import { type Found, Ledger } from "./Ledger.ts"
-import { type Dice, dice, seed } from "./random.ts"
 import { Sends, type Sent } from "./Sends.ts"
+
+/** The seed of this run: `PROOF_SEED` from the environment, or another one each time. */
+const seed = Number(process.env["PROOF_SEED"] ?? Math.floor(Math.random() * 2 ** 31))
 
 /** A server with one user, as the proof needs it. */
 export interface ProofServer {
