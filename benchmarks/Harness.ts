@@ -113,7 +113,7 @@ export interface SuiteResult {
 
 /** How a suite is run. */
 export interface SuiteOptions {
-  /** Small sizes and one round, for correctness. */
+  /** Small sizes and one round without another to warm up: for correctness. */
   readonly quick: boolean
   /** For every case, whatever it thinks right. */
   readonly rounds?: number | undefined
@@ -164,7 +164,8 @@ export const runSuite = (
           options.log(`${suite.name}, ${test.name}: ${step} (${seconds} s)`)
         }
         const rounds = options.rounds ?? (options.quick ? 1 : test.rounds ?? usualRounds)
-        return measure(test, rounds, log).pipe(
+        const warmUps = options.quick || test.apart === true ? 0 : 1
+        return measure(test, { rounds, warmUps }, log).pipe(
           Effect.matchCause({
             onSuccess: (result) => void cases.push(result),
             onFailure: (cause) => {
@@ -189,7 +190,7 @@ interface Sample {
 
 const measure = (
   test: Case,
-  rounds: number,
+  { rounds, warmUps }: { readonly rounds: number; readonly warmUps: number },
   log: (step: string) => void
 ): Effect.Effect<CaseResult, unknown> =>
   Effect.scoped(Effect.gen(function*() {
@@ -203,7 +204,7 @@ const measure = (
         : yield* subject.open
       runs.set(subject.name, run)
     }
-    for (let round = test.apart === true ? 0 : -1; round < rounds; round++) {
+    for (let round = -warmUps; round < rounds; round++) {
       log(round < 0 ? "warming up" : `round ${round + 1} of ${rounds}`)
       for (let turn = 0; turn < able.length; turn++) {
         const subject = able[(turn + Math.max(0, round)) % able.length]

@@ -8,7 +8,7 @@ import { chown, mkdir, readdir, readFile, unlink, writeFile } from "node:fs/prom
 import { userInfo } from "node:os"
 import { join } from "node:path"
 import { missing } from "../test/live/available.ts"
-import { daemon, freePorts, greeted, memoryDirectory } from "../test/live/Daemon.ts"
+import { daemon, freePorts, greets, memoryDirectory } from "../test/live/Daemon.ts"
 import { startDovecot } from "../test/live/Dovecot.ts"
 import type { EmbeddedCounts, EmbeddedOptions, EmbeddedPorts } from "./EmbeddedServer.ts"
 import type { Digest } from "./Harness.ts"
@@ -131,13 +131,13 @@ export const smtpServer: Effect.Effect<SmtpServer, never, Scope.Scope> = Effect.
       args: [...asUser, "-h", "sink.bench", "-d", join(messages, "%M."), `127.0.0.1:${port}`, "100"],
       cwd: directory
     })
-    if (yield* Effect.promise(() => greeted(sink, port, "sink.bench"))) {
+    if (yield* Effect.promise(() => greets(sink, port, "sink.bench"))) {
       return {
         name: "Postfix smtp-sink",
         port,
         taken: Effect.promise(async () => {
           // one that greets again has done with what it answered before
-          await greeted(sink, port, "sink.bench")
+          await greets(sink, port, "sink.bench")
           const tally = new Tally()
           for (const name of await readdir(messages)) {
             const file = join(messages, name)

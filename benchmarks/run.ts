@@ -1,14 +1,14 @@
 /**
  * `npm run bench`: runs the suites one after another, each in a process of its own, and reports. Options:
  *
- *   --only NAME,NAME   these suites only            --quick        small sizes, for correctness; under a minute
+ *   --only NAME,NAME   these suites only          --quick        small sizes, two suites at a time, for correctness
  *   --rounds N         interleaved runs of each   --json FILE    all results
  *   --compare          fail if a ratio is worse than in baseline.json by more than the noise
  *   --save             make these results the baseline, and write tables and charts from it
  */
 import { fork } from "node:child_process"
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
-import { cpus, platform, release, tmpdir, totalmem } from "node:os"
+import { availableParallelism, cpus, platform, release, tmpdir, totalmem } from "node:os"
 import { join } from "node:path"
 import { setTimeout as pause } from "node:timers/promises"
 import { parseArgs } from "node:util"
@@ -58,6 +58,8 @@ const runSuite = async (name: string, directory: string): Promise<SuiteResult> =
   }
   const child = fork(join(import.meta.dirname, "suite.ts"), [name, JSON.stringify(task)], {
     execArgv: ["--expose-gc", "-C", "effect-mail-source"],
+    // otherwise each process would compile the same sources again
+    env: options.quick ? { ...process.env, NODE_COMPILE_CACHE: join(directory, "compiled") } : process.env,
     stdio: ["ignore", "inherit", "pipe", "ipc"]
   })
   let said = ""
@@ -88,21 +90,26 @@ const elapsed = () => {
 const directory = await mkdtemp(join(tmpdir(), "bench-"))
 const busy: Record<string, number> = {}
 const failed: Record<string, string> = {}
-const done: Array<SuiteResult> = []
-try {
-  for (const name of chosen) {
-    process.stderr.write(`${name} (suite ${chosen.indexOf(name) + 1} of ${chosen.length}, ${elapsed()})\n`)
-    busy[name] = await busyness()
+const done = new Map<string, SuiteResult>()
+const waiting = chosen.entries()
+const runWaiting = async () => {
+  for (const [index, name] of waiting) {
+    process.stderr.write(`${name} (suite ${index + 1} of ${chosen.length}, ${elapsed()})\n`)
+    if (!options.quick) busy[name] = await busyness()
     try {
       const result = await runSuite(name, directory)
-      done.push(result)
+      done.set(name, result)
       if (result.failures.length > 0) failed[name] = result.failures.join("; ")
     } catch (error) {
       failed[name] = error instanceof Error ? error.message : String(error)
     }
   }
+}
+try {
+  const together = options.quick ? Math.min(2, availableParallelism()) : 1
+  await Promise.all(Array.from({ length: together }, runWaiting))
 } finally {
-  await rm(directory, { recursive: true, force: true })
+  await rm(directory, { recursive: true, force: true, maxRetries: 5 })
 }
 
 const results: Results = {
@@ -119,7 +126,7 @@ const results: Results = {
     await Promise.all(["effect", "imapflow", "nodemailer", "mailparser"].map(versionOf))
   ),
   busy,
-  suites: done,
+  suites: chosen.flatMap((name) => done.get(name) ?? []),
   failed
 }
 process.stdout.write(toText(results))

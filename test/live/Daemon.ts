@@ -163,20 +163,23 @@ const firstLine = (port: number): Promise<string | undefined> =>
   })
 
 /** Waits until the server on that port greets with `expected`, which proves that it is this one and no other. */
-export const greeted = async (daemon: Daemon, port: number, expected: string, millis = 15_000): Promise<boolean> => {
+export const greets = async (daemon: Daemon, port: number, expected: string, millis = 15_000): Promise<boolean> => {
   for (const end = performance.now() + millis; performance.now() < end && daemon.isRunning();) {
     const line = await firstLine(port)
-    if (line?.includes(expected) === true) {
-      // The greeting's own connection must not be counted by a test.
-      await until(async () => {
-        const { closing, established } = await socketsOf(port)
-        return established + closing === 0
-      }, 1_000)
-      return true
-    }
+    if (line?.includes(expected) === true) return true
     await pause(10)
   }
   return false
+}
+
+/** The same of a server nobody else is connected to, and waits for the end of its own connection: no test counts it. */
+export const greeted = async (daemon: Daemon, port: number, expected: string, millis?: number): Promise<boolean> => {
+  if (!await greets(daemon, port, expected, millis)) return false
+  await until(async () => {
+    const { closing, established } = await socketsOf(port)
+    return established + closing === 0
+  }, 1_000)
+  return true
 }
 
 export interface SocketCount {
