@@ -7,17 +7,20 @@
  * the few longer messages are completed afterwards.
  */
 
-/** The first chunk, and the next ones while nothing has been learned. */
+/** Messages of a chunk while nothing has been learned: few, so that each may be long without being over the budget. */
 const firstCount = 32
-const unlearnedCount = 256
+/** Fewer are not worth a round trip of their own. */
+const handful = 256
 /** Messages per millisecond that a server is trusted with before it has shown what it can, where they are small. */
 const presumedRate = 1 / 4
 /** No chunk holds more messages. */
 const maxCount = 10_000
 /** A UID set no longer than this, in octets: RFC 7162 section 4 names 8192 as the portable length of a line. */
 const maxRangeLength = 7_500
-/** Bounds for a message in a chunk, octets; the one over twice the mean size seen is used. */
-const partials = [64 * 1024, 256 * 1024, 1024 * 1024, 4 * 1024 * 1024]
+/** The bound for a message in a chunk is so many times the mean that was seen, and lies between these, in octets. */
+const leastPartial = 64 * 1024
+const largestPartial = 4 * 1024 * 1024
+const partialMeans = 8
 
 export interface ChunkPlanOptions {
   /** Chunks that run at the same time. */
@@ -35,8 +38,8 @@ export interface ChunkPlanOptions {
 
 export class ChunkPlan {
   static readonly firstCount = firstCount
-  /** The bound for a message of the first chunk. */
-  static readonly firstPartial = Math.min(...partials)
+  /** The bound for a message of a set that is one small chunk. */
+  static readonly firstPartial = leastPartial
 
   readonly #uids: ReadonlyArray<number>
   readonly #lanes: number
@@ -103,8 +106,8 @@ export class ChunkPlan {
 
   /** Octets to ask of each message at most. */
   get partial(): number {
-    const mean = this.#mean
-    return partials.find((octets) => octets >= 2 * mean) ?? partials.at(-1) ?? 0
+    const partial = this.isLearning ? this.#chunkBytes / firstCount : partialMeans * this.#mean
+    return Math.ceil(Math.min(largestPartial, Math.max(leastPartial, partial)))
   }
 
   get #mean(): number {
@@ -112,7 +115,7 @@ export class ChunkPlan {
   }
 
   #count(): number {
-    if (this.isLearning) return this.#chunks === 0 ? firstCount : unlearnedCount
+    if (this.isLearning) return firstCount
     const most = Math.max(
       1,
       Math.min(
@@ -127,7 +130,7 @@ export class ChunkPlan {
       const fewest = Math.ceil(left / most)
       const even = Math.ceil(fewest / this.#lanes) * this.#lanes
       // lanes are not worth a round trip each for a handful
-      this.#chunksLeft = Math.max(fewest, Math.min(even, Math.ceil(left / unlearnedCount)))
+      this.#chunksLeft = Math.max(fewest, Math.min(even, Math.ceil(left / handful)))
     }
     return Math.ceil(left / this.#chunksLeft--)
   }

@@ -27,13 +27,15 @@ const sharedSourceLimit = 64 * 1024
 /** The part of the bound on a command's time that a chunk is planned for. */
 const timeShare = 1 / 6
 
-/** Told how long the command itself took, without the wait for a connection. */
-type Timed = (millis: number) => void
-
-/** Rows as one command brought them, and what was asked for. */
-interface Chunk {
-  readonly wanted: Wanted
+/** Rows, and how long their command took, without the wait for a connection. */
+interface Answer {
   readonly found: ReadonlyArray<FetchedRow>
+  readonly millis: number
+}
+
+/** Rows with what was asked for. */
+interface Chunk extends Answer {
+  readonly wanted: Wanted
 }
 
 export const make = (operations: Operations) => {
@@ -42,15 +44,10 @@ export const make = (operations: Operations) => {
   const always = retrying("always")
   const answerLimit = Math.max(config.limits.maxMessageBytes, config.limits.batchBytes)
 
-  const share = operations.sharing<ReadonlyArray<number>, ReadonlyArray<FetchedRow>>()
+  const share = operations.sharing<ReadonlyArray<number>, Answer>()
 
-  /** One attempt at one command, for all who ask for the same at the same moment, or for this message alone. */
-  const rows = (
-    wanted: Wanted,
-    uids: ReadonlyArray<number>,
-    timed: Timed | undefined,
-    alone = false
-  ): Effect.Effect<ReadonlyArray<FetchedRow>, Reason> =>
+  /** One attempt at one command, for all who ask for the same at the same moment, or alone. */
+  const rows = (wanted: Wanted, uids: ReadonlyArray<number>, alone: boolean): Effect.Effect<Answer, Reason> =>
     share(
       wanted,
       {
@@ -58,47 +55,46 @@ export const make = (operations: Operations) => {
         size: uids.length,
         uid: uids.at(-1) ?? 0,
         payload: uids,
-        octetsOf: octetsOfAll
+        octetsOf: ({ found }) => octetsOfAll(found)
       },
-      (connection, payloads) => {
-        const together = fetchTogether(connection, wanted, payloads, answerLimit)
-        return timed === undefined ? together : measured(together, timed)
-      }
+      (connection, payloads) => fetchTogether(connection, wanted, payloads, answerLimit)
     )
 
   /** The row of one message: where others have made the answer too large, it is asked for alone. */
-  const rowOf = (wanted: Wanted, uid: number, timed: Timed | undefined) =>
-    Effect.catchTag(
-      always(rows(wanted, [uid], timed)),
-      "TooLarge",
-      () => always(rows(wanted, [uid], timed, true))
-    )
+  const rowOf = (wanted: Wanted, uid: number) =>
+    Effect.catchTag(always(rows(wanted, [uid], false)), "TooLarge", () => always(rows(wanted, [uid], true)))
 
-  /** Rows of one chunk; one that takes too long, or is too large, is tried again in halves. */
+  /**
+   * Rows of one chunk; one that takes too long, or is too large, is tried again in halves. A chunk of a plan, which is
+   * told of that, shares no command with the next ones: those are for other connections.
+   */
   const chunk = (
     wanted: Wanted,
     uids: ReadonlyArray<number>,
     options: BatchOptions | undefined,
-    pace?: { readonly tooMuch: (count: number) => void; readonly timed: Timed }
+    plan?: ChunkPlan
   ): Effect.Effect<Chunk, Reason> => {
-    const halving = (uids: ReadonlyArray<number>): Effect.Effect<ReadonlyArray<FetchedRow>, Reason> => {
+    const halving = (uids: ReadonlyArray<number>): Effect.Effect<Answer, Reason> => {
       const [first, ...others] = uids
-      if (first === undefined) return Effect.succeed([])
-      if (others.length === 0) return rowOf(wanted, first, pace?.timed)
-      const once = rows(wanted, uids, pace?.timed)
+      if (first === undefined) return Effect.succeed({ found: [], millis: 0 })
+      if (others.length === 0) return rowOf(wanted, first)
+      const once = rows(wanted, uids, plan !== undefined)
       // too much is an answer here, since the same again would be as much
       return Effect.flatMap(
         always(Effect.catchIf(once, isTooMuch, () => Effect.undefined)),
-        (found) => {
-          if (found !== undefined) return Effect.succeed(found)
-          pace?.tooMuch(uids.length)
+        (answer) => {
+          if (answer !== undefined) return Effect.succeed(answer)
+          plan?.shrink(uids.length)
           const middle = uids.length >> 1
-          return Effect.zipWith(halving(uids.slice(0, middle)), halving(uids.slice(middle)), (a, b) => [...a, ...b])
+          return Effect.zipWith(halving(uids.slice(0, middle)), halving(uids.slice(middle)), (a, b) => ({
+            found: [...a.found, ...b.found],
+            millis: a.millis + b.millis
+          }))
         }
       )
     }
-    return Effect.flatMap(halving(uids), (found) => {
-      if (options?.missing !== "fail" || found.length === uids.length) return Effect.succeed({ wanted, found })
+    return Effect.flatMap(halving(uids), ({ found, millis }) => {
+      if (options?.missing !== "fail" || found.length === uids.length) return Effect.succeed({ wanted, found, millis })
       const there = new Set(found.map(({ uid }) => uid))
       return Effect.fail(
         new MessageNotFound({ mailbox: wanted.mailbox, uids: uids.filter((uid) => !there.has(uid)) })
@@ -122,20 +118,15 @@ export const make = (operations: Operations) => {
       })
       const learned = Latch.makeUnsafe(false)
       const next = (uids: ReadonlyArray<number>) =>
-        Effect.suspend(() => {
-          let millis = 0
-          const pace = {
-            tooMuch: (count: number) => plan.shrink(count),
-            timed: (took: number) => void (millis += took)
-          }
-          return Effect.tap(
-            chunk({ mailbox, uidValidity, items, sourceLimit: plan.partial }, uids, options, pace),
-            ({ found }) => {
+        Effect.suspend(() =>
+          Effect.tap(
+            chunk({ mailbox, uidValidity, items, sourceLimit: plan.partial }, uids, options, plan),
+            ({ found, millis }) => {
               plan.learn(found.length, octetsOfAll(found), millis)
               return learned.open
             }
           )
-        })
+        )
       // One chunk more than there are lanes waits for its turn, so that a lane goes on while the consumer works; it is
       // planned only when its size is no guess any more.
       const planned = Effect.suspend(() => plan.isLearning && plan.planned >= lanes ? learned.await : Effect.void).pipe(
@@ -171,8 +162,8 @@ export const make = (operations: Operations) => {
   ): Effect.Effect<FetchedRow | undefined, Reason> => {
     const wanted = { mailbox, uidValidity, items, sourceLimit: sharedSourceLimit }
     return Effect.flatMap(
-      rowOf(wanted, uid, undefined),
-      ([row]) => row === undefined ? Effect.undefined : completeOne(wanted, row)
+      rowOf(wanted, uid),
+      ({ found: [row] }) => row === undefined ? Effect.undefined : completeOne(wanted, row)
     )
   }
 
@@ -185,27 +176,22 @@ const isTooMuch = (reason: Reason) =>
 /** Requests with the same key can share a command. */
 const keyOf = ({ items, sourceLimit }: Wanted) => `${sourceLimit} ${JSON.stringify(items)}`
 
-const measured = <A, E>(command: Effect.Effect<A, E>, timed: Timed): Effect.Effect<A, E> =>
-  Effect.flatMap(
-    Clock.currentTimeMillis,
-    (begun) => Effect.tap(command, () => Effect.map(Clock.currentTimeMillis, (ended) => timed(ended - begun)))
-  )
-
 /** One FETCH for the messages of several requests, its rows dealt out again. */
-const fetchTogether = (
+const fetchTogether = Effect.fnUntraced(function*(
   connection: ImapConnection,
   wanted: Wanted,
   payloads: ReadonlyArray<ReadonlyArray<number>>,
   answerLimit: number
-): Effect.Effect<ReadonlyArray<Exit.Exit<ReadonlyArray<FetchedRow>, Reason>>, Reason> => {
+): Effect.fn.Return<ReadonlyArray<Exit.Exit<Answer, Reason>>, Reason> {
   const uids = payloads.length === 1 ? payloads[0] ?? [] : [...new Set(payloads.flat())].sort((a, b) => a - b)
   const { items, sourceLimit } = wanted
-  return Effect.map(
-    connection.fetch(toRange(uids), items, { answerLimit, ...(items.source === true ? { sourceLimit } : {}) }),
-    (rows) => {
-      if (payloads.length === 1) return [Exit.succeed(rows)]
-      const byUid = new Map(rows.map((row) => [row.uid, row]))
-      return payloads.map((payload) => Exit.succeed(payload.flatMap((uid) => byUid.get(uid) ?? [])))
-    }
-  )
-}
+  const begun = yield* Clock.currentTimeMillis
+  const rows = yield* connection.fetch(toRange(uids), items, {
+    answerLimit,
+    ...(items.source === true ? { sourceLimit } : {})
+  })
+  const millis = (yield* Clock.currentTimeMillis) - begun
+  if (payloads.length === 1) return [Exit.succeed({ found: rows, millis })]
+  const byUid = new Map(rows.map((row) => [row.uid, row]))
+  return payloads.map((payload) => Exit.succeed({ found: payload.flatMap((uid) => byUid.get(uid) ?? []), millis }))
+})

@@ -78,9 +78,11 @@ describe("ChunkPlan", () => {
 
   it("bounds what it asks of each message by what has been seen", () => {
     const plan = new ChunkPlan(runOf(10), options)
+    assert.strictEqual(plan.partial, Math.ceil(64 * MiB / 6 / 32), "a guess is within the budget, whatever it brings")
+    plan.learn(10, 10 * 3_000, 1)
     assert.strictEqual(plan.partial, 64 * 1024)
-    plan.learn(10, 10 * 100 * 1024, 1)
-    assert.strictEqual(plan.partial, 256 * 1024)
+    plan.learn(10, 10 * 37_000, 1)
+    assert.strictEqual(plan.partial, 8 * 20_000)
     plan.learn(10, 1_000 * MiB, 1)
     assert.strictEqual(plan.partial, 4 * MiB)
   })

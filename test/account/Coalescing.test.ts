@@ -1,11 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Stream } from "effect"
-import { Agent, MessageRef, RetryPolicy } from "../../src/index.ts"
-import { begin, open, pass, serve, timesOf } from "./MemoryAccount.ts"
+import { Agent, MessageRef, Query, RetryPolicy } from "../../src/index.ts"
+import type { MemoryMailOptions } from "../../src/testing/index.ts"
+import { begin, mail, open, pass, serve, timesOf } from "./MemoryAccount.ts"
 
-/** An account whose server takes 100 milliseconds for a command, with the UID sets of the FETCH commands it was sent. */
-const recording = Effect.gen(function*() {
-  const server = serve({ latency: "100 millis" })
+/**
+ * An account whose server takes 100 milliseconds for a command, with the UID sets of the FETCH commands it was sent.
+ * Default: four messages and one connection.
+ */
+const recordingOf = Effect.fnUntraced(function*(options: MemoryMailOptions = {}, imapConnections = 1) {
+  const server = serve({ latency: "100 millis", ...options })
   const ranges: Array<string> = []
   const account = yield* open({
     ...server,
@@ -19,12 +23,14 @@ const recording = Effect.gen(function*() {
           }
         }))
     }
-  }, { limits: { imapConnections: 1 }, retry: RetryPolicy.none })
+  }, { limits: { imapConnections }, retry: RetryPolicy.none })
   const inbox = server.store.user("ann")?.inbox
   const ref = (uid: number) => new MessageRef({ mailbox: "INBOX", uidValidity: inbox?.uidValidity ?? 0, uid })
   const read = (uid: number) => Agent.as(`agent-${uid}`)(account.message(ref(uid)))
   return { account, inbox, ranges, read, ref, server }
 })
+
+const recording = recordingOf()
 
 describe("messages that are asked for at the same moment", () => {
   it.effect("are fetched with one command, each of them once, however many ask", () =>
@@ -118,5 +124,26 @@ describe("messages that are asked for at the same moment", () => {
       assert.strictEqual(message.subject, "mail 1")
       assert.deepStrictEqual(rows.map(({ flags, ref }) => [ref.uid, flags]), [[2, []]])
       assert.deepStrictEqual(ranges, ["1", "2"])
+    }))
+
+  it.effect("as chunks of one batch are not: each is for a connection of its own", () =>
+    Effect.gen(function*() {
+      const INBOX = Array.from({ length: 1_000 }, (_, index) => mail(index + 1))
+      const { account, ranges, server } = yield* recordingOf({
+        users: [{ name: "ann", password: "secret", address: "ann@example.com", mailboxes: { INBOX } }]
+      }, 3)
+      const read = Effect.flatMap(
+        account.search(Query.inbox),
+        (all) => Stream.runCollect(account.fetch(all, { source: true }))
+      )
+      for (const times of [1, 2]) {
+        ranges.length = 0
+        const reading = yield* begin(read)
+        yield* pass(5_000)
+        assert.strictEqual((yield* Fiber.join(reading)).length, 1_000)
+        assert.includeMembers(ranges, ["1:32", "33:64", "65:96"])
+        // all are opened while the batch is read for the first time, and none later
+        assert.strictEqual(timesOf(server, "LOGIN").length, 3, `read ${times} times`)
+      }
     }))
 })

@@ -38,6 +38,15 @@ describe("a batch of long messages", () => {
       assert.strictEqual(fetchesOf(server), 2)
     }))
 
+  it.effect("has none to complete where all are of a usual length, from the first command on", () =>
+    Effect.gen(function*() {
+      const server = holding(messages(Array.from({ length: 300 }, () => 100_000)))
+      const account = yield* open(server, { limits: { imapConnections: 4 } })
+      yield* Stream.runDrain(account.fetch(Query.inbox, { source: true }))
+      // the first of each connection, and as many as the budget wants for the others
+      assert.isAtMost(fetchesOf(server), 4 + 4)
+    }))
+
   it.effect("completes the very long ones when their turn comes, not all that are in a chunk", () =>
     Effect.gen(function*() {
       const server = holding(messages(Array.from({ length: 24 }, () => mebi)))
