@@ -16,12 +16,12 @@ export interface WatchOptions {
   readonly since?: Cursor | undefined
   /**
    * A look is taken at least this often, whatever the server says: it renews the IDLE, which servers end after half an
-   * hour (RFC 2177), and notices a connection that is dead without a word. Default: `defaultHeartbeat`.
+   * hour (RFC 2177), and notices a connection that is dead without a word. Longer than none; default: `defaultHeartbeat`.
    */
   readonly heartbeat?: Duration.Input | undefined
   /**
    * A look is taken this often while no connection listens on the mailbox: there are fewer connections than watched
-   * mailboxes, or they are all at work. Default: `defaultPoll`.
+   * mailboxes, or they are all at work. Longer than none; default: `defaultPoll`.
    */
   readonly poll?: Duration.Input | undefined
 }
@@ -113,10 +113,10 @@ export const make = (operations: Operations) => {
   const watcherOf = Effect.fnUntraced(function*(
     mailbox: string,
     options: WatchOptions | undefined
-  ): Effect.fn.Return<Watcher, never, Scope.Scope> {
+  ): Effect.fn.Return<Watcher, InvalidInput, Scope.Scope> {
+    const heartbeat = yield* pause("heartbeat", options?.heartbeat ?? defaultHeartbeat)
+    const poll = yield* pause("poll", options?.poll ?? defaultPoll)
     const { heard, isListening } = yield* imap.watch(mailbox)
-    const heartbeat = Duration.toMillis(Duration.fromInputUnsafe(options?.heartbeat ?? defaultHeartbeat))
-    const poll = Duration.toMillis(Duration.fromInputUnsafe(options?.poll ?? defaultPoll))
     const behind = Latch.makeUnsafe(false)
     const isRung = Effect.raceFirst(heard, behind.await)
     const wait = Effect.gen(function*() {
@@ -162,6 +162,14 @@ const ofMailbox = (mailbox: string, since: Cursor | undefined): Effect.Effect<st
   return since === undefined || mailboxName(since.mailbox) === name ? Effect.succeed(name) : Effect.fail(
     new InvalidInput({ field: "since", problem: `the cursor is of mailbox "${since.mailbox}", not of "${mailbox}"` })
   )
+}
+
+/** Milliseconds between two looks; without any, looks would follow each other as fast as the server answers. */
+const pause = (field: "heartbeat" | "poll", given: Duration.Input): Effect.Effect<number, InvalidInput> => {
+  const millis = Option.match(Duration.fromInput(given), { onNone: () => 0, onSome: Duration.toMillis })
+  return millis > 0
+    ? Effect.succeed(millis)
+    : Effect.fail(new InvalidInput({ field, problem: "a time is longer than none" }))
 }
 
 /** Whether there is more to know than `known`, if `seen` is what is there. */

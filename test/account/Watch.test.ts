@@ -100,6 +100,15 @@ describe("a watch", () => {
         assert.deepStrictEqual(second.told, ["Arrived 5"])
       })))
 
+  it.effect("refuses to look without a pause", () =>
+    withAccount({}, (account, server) =>
+      Effect.gen(function*() {
+        for (const options of [{ heartbeat: 0 }, { heartbeat: -1 }, { heartbeat: Number.NaN }, { poll: 0 }]) {
+          assert.strictEqual(yield* ended(yield* watching(account, "INBOX", options)), "InvalidInput")
+        }
+        assert.deepStrictEqual(server.commands(), [])
+      })))
+
   it.effect("refuses a cursor of another mailbox", () =>
     withAccount({}, (account) =>
       Effect.gen(function*() {
