@@ -33,8 +33,11 @@ export { layerComposer } from "./nodemailer/composer.ts"
 /** How long a connection that ends well waits for the answer to QUIT. */
 export const quitTimeoutMillis = 1000
 
-/** nodemailer's own time-outs run on the wall clock and see inactivity only; they are left as a last resort. */
-const backstopMillis = 60 * 60 * 1000
+/**
+ * nodemailer's own time-outs run on the wall clock and see inactivity only; they are left as a last resort, as far away
+ * as a timer of Node can be set. It takes a longer one for none at all.
+ */
+const backstopMillis = 2 ** 31 - 1
 
 /**
  * Opens SMTP connections. An 8-bit body is declared with 8BITMIME where the server has it and sent as it is where not:
@@ -81,7 +84,7 @@ interface Wire {
   sent: number
 }
 
-const openWire = ({ connectTimeoutMillis, credentials, endpoint }: SmtpConnectOptions): Wire => {
+const openWire = ({ credentials, endpoint }: SmtpConnectOptions): Wire => {
   const { host, security, trust } = endpoint
   const port = portOf("smtp", endpoint)
   const raw = Net.connect({ host, port })
@@ -95,8 +98,8 @@ const openWire = ({ connectTimeoutMillis, credentials, endpoint }: SmtpConnectOp
     ignoreTLS: security === "none",
     tls: tlsOptions(trust),
     customAuth: credentials._tag === "AccessToken" ? { [bearer]: authenticateBearer(endpoint, credentials) } : {},
-    connectionTimeout: connectTimeoutMillis + backstopMillis,
-    greetingTimeout: connectTimeoutMillis + backstopMillis,
+    connectionTimeout: backstopMillis,
+    greetingTimeout: backstopMillis,
     socketTimeout: backstopMillis,
     socketCloseTimeout: 0,
     logger: false

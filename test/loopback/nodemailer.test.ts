@@ -36,6 +36,20 @@ describe("connecting", () => {
   }
 })
 
+describe("connecting to a slow server", () => {
+  for (const millis of [Infinity, 30 * 24 * 60 * 60 * 1000]) {
+    live(
+      `has the time it is given, however long: ${millis}`,
+      Effect.gen(function*() {
+        const server = yield* scriptedSmtpServer({
+          script: at("greeting", { reply: "220 slow ESMTP", delayMillis: 50 })
+        })
+        yield* connect(target(server, "none", password, millis))
+      })
+    )
+  }
+})
+
 /** Wire, step, what the server does there, and the reason it must give. */
 const refusals: ReadonlyArray<readonly [Wire, Step, Action, string]> = [
   ["none", "greeting", { next: "rst", delayMillis: 20 }, "ConnectionFailed greeting"],
