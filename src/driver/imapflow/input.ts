@@ -23,13 +23,18 @@ export const badRange = (range: string): Reason | undefined =>
 /** A lone "*" makes imapflow speak of sequence numbers, and expunge more than it was told to. */
 export const uidRange = (range: string): string => range === "*" ? "*:*" : range
 
-const fieldName = /^[!-9;-~]+$/
+/**
+ * The name of a header field (RFC 5322 3.6.8), as far as it is an atom: what would have to be quoted no message has, and
+ * the answer that repeats it cannot be read.
+ */
+export const isFieldName = (name: string): boolean => /^[!#$&'+-9;-[^-z|}~]+$/.test(name)
+
 const section = /^(?:[1-9]\d*(?:\.[1-9]\d*)*(?:\.(?:MIME|HEADER|TEXT))?|TEXT)$/i
 
 export const isSection = (name: string): boolean => section.test(name)
 
 export const badItems = ({ headers, parts }: FetchItems): Reason | undefined => {
-  const field = headers === undefined || headers === true ? undefined : headers.find((name) => !fieldName.test(name))
+  const field = headers === undefined || headers === true ? undefined : headers.find((name) => !isFieldName(name))
   if (field !== undefined) {
     return new InvalidInput({ field: "headers", problem: `"${field}" is not the name of a header field` })
   }

@@ -7,6 +7,7 @@ import { Result } from "effect"
 import { InvalidInput, type Reason, Unsupported } from "../../domain/MailError.ts"
 import type { SearchKey } from "../../domain/SearchKey.ts"
 import type { SearchObject } from "./client.ts"
+import { isFieldName } from "./input.ts"
 
 /** `now` is read again when the query is compiled, so that an age is counted from the moment it is sent. */
 export const compileSearch = (
@@ -41,7 +42,7 @@ export const compileSearch = (
         if (key.value !== "") return { [key.field]: key.value }
         return key.field === "text" || key.field === "body" ? everything : { header: { [key.field]: true } }
       case "Header":
-        if (!fieldName.test(key.name)) return invalid("header", `"${key.name}" is not the name of a header field`)
+        if (!isFieldName(key.name)) return invalid("header", `"${key.name}" is not the name of a header field`)
         if (isBroken(key.value)) return invalid(`header ${key.name}`, noLineBreaks)
         return { header: { [key.name]: key.value === "" ? true : key.value } }
       case "Flag":
@@ -100,7 +101,6 @@ const notEmpty: SearchObject = { not: { smaller: 1 } }
 
 const isBroken = (text: string) => /[\r\n\0]/.test(text)
 const noLineBreaks = "holds a line break or NUL, which no search can"
-const fieldName = /^[!-9;-~]+$/
 const sequenceSet = /^(?:\d+|\*)(?::(?:\d+|\*))?(?:,(?:\d+|\*)(?::(?:\d+|\*))?)*$/
 const sent = { before: "sentBefore", on: "sentOn", since: "sentSince" } as const
 
