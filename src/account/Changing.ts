@@ -277,9 +277,15 @@ const checkedFlags = (flags: ReadonlyArray<string>): Effect.Effect<void, Invalid
 }
 
 export const checkedAppend = ({ flags, internalDate }: AppendOptions): Effect.Effect<void, InvalidInput> =>
-  internalDate !== undefined && Number.isNaN(internalDate.getTime())
-    ? Effect.fail(new InvalidInput({ field: "internalDate", problem: "it is not a date" }))
+  internalDate !== undefined && !isWritable(internalDate)
+    ? Effect.fail(new InvalidInput({ field: "internalDate", problem: "it is no date of the years 1 to 9999" }))
     : checkedFlags(flags)
+
+/** A year has four digits (RFC 9051 9, date-year), whatever the time zone it is written in. */
+const isWritable = (date: Date): boolean => {
+  const year = date.getUTCFullYear()
+  return year >= 1 && year <= 9999
+}
 
 /** Which of the messages are there: a server passes over UIDs that are not, without a word. */
 const present = (connection: ImapConnection, set: MessageSet): Effect.Effect<MessageSet, Reason> =>

@@ -253,6 +253,9 @@ const impossible: Readonly<
   "filing with a date that is none": {
     run: (account) => account.append("Work", draft, { internalDate: new Date(Number.NaN) })
   },
+  "filing with a date that cannot be written": {
+    run: (account) => account.append("Work", draft, { internalDate: new Date("+012345-01-01") })
+  },
   "filing beyond the quota": {
     options: { quota: 10_240 },
     run: (account) =>
