@@ -186,9 +186,14 @@ export class MessageNotFound
     return false
   }
   override get message() {
-    return `mailbox "${this.mailbox}" holds no message with UID ${this.uids.join(", ")}`
+    const named = this.uids.slice(0, namedUids).join(", ")
+    const others = this.uids.length - namedUids
+    return `mailbox "${this.mailbox}" holds no message with UID ${named}${others > 0 ? ` and ${others} more` : ""}`
   }
 }
+
+/** As many as a person reads; `uids` has them all. */
+const namedUids = 20
 
 /**
  * The server said no, in its own words. `code` is an IMAP response code (RFC 9051 7.1) or an SMTP reply code with its
