@@ -7,6 +7,7 @@
 import { Clock, Context, Effect, Latch, Layer, type Scope } from "effect"
 import { Cooldown, type Hold } from "./Cooldown.ts"
 
+/** Whole numbers above 0, or Infinity. */
 export interface HostLimitsOptions {
   /** Connections to one host, of all accounts, IMAP and SMTP together. Default: no cap. */
   readonly connectionsPerHost?: number | undefined
@@ -33,7 +34,7 @@ export class HostLimits {
     defaultValue: () => new HostLimits({})
   })
 
-  /** Caps for all accounts that are made below this layer. */
+  /** Caps for all accounts that are made below this layer. Building it dies with a `TypeError` for a cap that is none. */
   static readonly layer = (options: HostLimitsOptions): Layer.Layer<never> =>
     Layer.sync(HostLimits.current, () => new HostLimits(options))
 
@@ -46,8 +47,8 @@ export class HostLimits {
   #total = 0
 
   constructor(options: HostLimitsOptions) {
-    this.#perHost = options.connectionsPerHost ?? Infinity
-    this.#perProcess = options.connections ?? Infinity
+    this.#perHost = capOf("connectionsPerHost", options.connectionsPerHost)
+    this.#perProcess = capOf("connections", options.connections)
   }
 
   /** A place for one connection, in order of arrival, until the scope closes. Waits also while logins to the host rest. */
@@ -129,4 +130,10 @@ export class HostLimits {
     this.#total--
     this.#grant()
   }
+}
+
+/** With less than one nobody would ever connect, and what is no number would be no cap. */
+const capOf = (field: keyof HostLimitsOptions, given = Infinity): number => {
+  if (given === Infinity || (Number.isInteger(given) && given > 0)) return given
+  throw new TypeError(`HostLimits: ${field} is a whole number above 0, and not ${given}`)
 }
