@@ -75,20 +75,23 @@ export const toText = (results: Results): string => {
   return `${lines.join("\n")}\n`
 }
 
-const about = ({ date, machine, quick, versions }: Results): ReadonlyArray<string> => {
+/** When and where a run was. */
+export const placeOf = ({ date, machine, quick }: Results): string => {
   const { cores, cpu, memoryGb, node, platform } = machine
   return [
-    [
-      date.slice(0, 10),
-      `${cores} cores of ${cpu}`,
-      `${memoryGb} GB`,
-      platform,
-      `Node ${node}`,
-      ...quick ? ["a quick run: its times say nothing"] : []
-    ].join(", "),
-    Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(", ")
-  ]
+    date.slice(0, 10),
+    `${cores} cores of ${cpu}`,
+    `${memoryGb} GB`,
+    platform,
+    `Node ${node}`,
+    ...quick ? ["a quick run: its times say nothing"] : []
+  ].join(", ")
 }
+
+const about = (results: Results): ReadonlyArray<string> => [
+  placeOf(results),
+  Object.entries(results.versions).map(([name, version]) => `${name} ${version}`).join(", ")
+]
 
 const busyNote = ({ busy }: Results, suite: string): string => {
   const share = busy[suite] ?? 0

@@ -1,26 +1,26 @@
 /**
- * `npm run bench`: runs the suites one after another, each in a process of its own, and reports. Options:
+ * `npm run bench`: runs the suites and reports. Options:
  *
- *   --only NAME,NAME   these suites only          --quick        small sizes, two suites at a time, for correctness
- *   --rounds N         interleaved runs of each   --json FILE    all results
- *   --compare          fail if a ratio is worse than in baseline.json by more than the noise
+ *   --only NAME,NAME   these suites only          --quick   small sizes, two suites at a time, for correctness
+ *   --rounds N         rounds of every case       --json FILE        write all results to this file
+ *   --compare          fail if a ratio is worse than before by more than the noise
+ *   --baseline FILE    what was before, as --json wrote it; benchmarks/baseline.json unless given
  *   --save             make these results the baseline, and write tables and charts from it
  */
-import { fork } from "node:child_process"
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
-import { availableParallelism, cpus, platform, release, tmpdir, totalmem } from "node:os"
+import { mkdir, readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { setTimeout as pause } from "node:timers/promises"
 import { parseArgs } from "node:util"
 import { toChart } from "./Chart.ts"
-import { compareResults } from "./Comparison.ts"
-import type { SuiteResult } from "./Harness.ts"
-import { blocksOf, chartOf, type Results, toText, withResults } from "./Report.ts"
-import type { SuiteTask } from "./suite.ts"
+import { compareResults, suitesOf, toLine, toVerdict, worseTwice } from "./Comparison.ts"
+import { blocksOf, chartOf, placeOf, type Results, toText, withResults } from "./Report.ts"
+import { elapsed, runSuites } from "./SuiteRuns.ts"
 import { suites } from "./suites.ts"
 
 const root = join(import.meta.dirname, "..")
-const baselineFile = join(import.meta.dirname, "baseline.json")
+const committed = join(import.meta.dirname, "baseline.json")
+
+/** Fewer have no quartiles to speak of, and so no noise. */
+const leastRounds = 3
 
 const { values: options } = parseArgs({
   options: {
@@ -29,131 +29,69 @@ const { values: options } = parseArgs({
     rounds: { type: "string" },
     json: { type: "string" },
     compare: { type: "boolean", default: false },
+    baseline: { type: "string", default: committed },
     save: { type: "boolean", default: false }
   }
 })
 
-/** How busy the processors are with other work, over half a second in which this process does nothing. */
-const busyness = async (): Promise<number> => {
-  const sum = () => {
-    let [idle, all] = [0, 0]
-    for (const { times } of cpus()) {
-      idle += times.idle
-      all += times.user + times.nice + times.sys + times.idle + times.irq
-    }
-    return { idle, all }
-  }
-  const before = sum()
-  await pause(500)
-  const after = sum()
-  return Number((1 - (after.idle - before.idle) / Math.max(1, after.all - before.all)).toFixed(2))
-}
-
-const runSuite = async (name: string, directory: string): Promise<SuiteResult> => {
-  const resultFile = join(directory, `${name}.json`)
-  const task: SuiteTask = {
-    quick: options.quick,
-    ...(options.rounds === undefined ? {} : { rounds: Number(options.rounds) }),
-    resultFile
-  }
-  const child = fork(join(import.meta.dirname, "suite.ts"), [name, JSON.stringify(task)], {
-    execArgv: ["--expose-gc", "-C", "effect-mail-source"],
-    // otherwise each process would compile the same sources again
-    env: options.quick ? { ...process.env, NODE_COMPILE_CACHE: join(directory, "compiled") } : process.env,
-    stdio: ["ignore", "inherit", "pipe", "ipc"]
-  })
-  let said = ""
-  child.stderr?.on("data", (chunk: Buffer) => {
-    said = (said + chunk.toString("utf8")).slice(-4_000)
-    process.stderr.write(chunk)
-  })
-  const code = await new Promise<number | null>((resolve) => child.once("close", resolve))
-  if (code !== 0) throw new Error(`ended with ${code}: ${said}`)
-  return JSON.parse(await readFile(resultFile, "utf8")) as SuiteResult // written by suite.ts, in this form
-}
-
-const versionOf = async (name: string) => {
-  const { version } = JSON.parse(await readFile(join(root, "node_modules", name, "package.json"), "utf8"))
-  return [name, String(version)] as const
-}
-
 const chosen = options.only === undefined ? Object.keys(suites) : options.only.split(",")
 const unknown = chosen.filter((name) => !(name in suites))
 if (unknown.length > 0) throw new Error(`no suite ${unknown.join(", ")}; there are: ${Object.keys(suites).join(", ")}`)
-
-const began = performance.now()
-const elapsed = () => {
-  const seconds = Math.round((performance.now() - began) / 1000)
-  return `${Math.floor(seconds / 60)} min ${seconds % 60} s since the start`
+const rounds = options.rounds === undefined ? undefined : Number(options.rounds)
+if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0)) throw new Error("--rounds wants a number from 1")
+if (options.save && (options.quick || options.only !== undefined)) {
+  throw new Error("only a complete run can be saved: without --quick and --only")
+}
+if (options.compare && (options.quick || (rounds !== undefined && rounds < leastRounds))) {
+  throw new Error(`--compare concludes nothing from a quick run, nor from fewer than ${leastRounds} rounds`)
 }
 
-const directory = await mkdtemp(join(tmpdir(), "bench-"))
-const busy: Record<string, number> = {}
-const failed: Record<string, string> = {}
-const done = new Map<string, SuiteResult>()
-const waiting = chosen.entries()
-const runWaiting = async () => {
-  for (const [index, name] of waiting) {
-    process.stderr.write(`${name} (suite ${index + 1} of ${chosen.length}, ${elapsed()})\n`)
-    if (!options.quick) busy[name] = await busyness()
-    try {
-      const result = await runSuite(name, directory)
-      done.set(name, result)
-      if (result.failures.length > 0) failed[name] = result.failures.join("; ")
-    } catch (error) {
-      failed[name] = error instanceof Error ? error.message : String(error)
+// written by --save or --json; a file that is missing is told of before anything is measured
+const before = options.compare ? JSON.parse(await readFile(options.baseline, "utf8")) as Results : undefined
+
+const measure = async (names: ReadonlyArray<string>): Promise<Results> => {
+  const results = await runSuites(names, { quick: options.quick, rounds })
+  process.stdout.write(toText(results))
+  process.stderr.write(`${elapsed()}\n`)
+  return results
+}
+
+const hasFailed = ({ failed }: Results) => Object.keys(failed).length > 0
+
+const say = (headline: string, lines: ReadonlyArray<string>) =>
+  process.stdout.write([headline, ...lines.map((line) => `  ${line}`), ""].join("\n"))
+
+/** Whether nothing is worse; what seems to be is measured once more. */
+const isAsGood = async (before: Results, now: Results): Promise<boolean> => {
+  const first = compareResults(before, now)
+  if (first.missing.length > 0) say("Only before, and not compared:", first.missing.map(toLine))
+  if (first.compared === 0) {
+    say("Nothing was compared, so nothing is known.", [])
+    return false
+  }
+  say(`Compared with ${placeOf(before)}: ${first.compared} ratios.`, [])
+  if (first.worse.length > 0) {
+    say("Worse at first sight, so their suites are measured once more:", first.worse.map(toVerdict))
+    const again = await measure(suitesOf(first.worse))
+    if (hasFailed(again)) return false
+    const worse = worseTwice(first, compareResults(before, again))
+    if (worse.length > 0) {
+      say(`WORSE than before, both times, ${worse.length} of ${first.compared} ratios:`, worse.map(toVerdict))
+      return false
     }
   }
-}
-try {
-  const together = options.quick ? Math.min(2, availableParallelism()) : 1
-  await Promise.all(Array.from({ length: together }, runWaiting))
-} finally {
-  await rm(directory, { recursive: true, force: true, maxRetries: 5 })
+  say("No ratio is worse than before.", [])
+  return true
 }
 
-const results: Results = {
-  date: new Date().toISOString(),
-  quick: options.quick,
-  machine: {
-    cpu: cpus()[0]?.model.trim() ?? "?",
-    cores: cpus().length,
-    memoryGb: Math.round(totalmem() / 2 ** 30),
-    platform: `${platform()} ${release()}`,
-    node: process.versions.node
-  },
-  versions: Object.fromEntries(
-    await Promise.all(["effect", "imapflow", "nodemailer", "mailparser"].map(versionOf))
-  ),
-  busy,
-  suites: chosen.flatMap((name) => done.get(name) ?? []),
-  failed
-}
-process.stdout.write(toText(results))
+const results = await measure(chosen)
 if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(results, null, 2)}\n`)
-
-process.stderr.write(`${elapsed()}\n`)
-
-const hasFailed = Object.keys(failed).length > 0
-if (hasFailed) process.exitCode = 1
-
-if (options.compare) {
-  const baseline = JSON.parse(await readFile(baselineFile, "utf8")) as Results // written by --save
-  const { compared, worse } = compareResults(baseline, results)
-  // A comparison of nothing is no comparison: sizes or names have changed since, or the run was a quick one.
-  if (compared === 0 || worse.length > 0) process.exitCode = 1
-  process.stdout.write(
-    worse.length === 0
-      ? `Of ${compared} ratios that the baseline has too, none is worse.\n`
-      : `Worse than the baseline, ${worse.length} of ${compared} ratios:\n  ${worse.join("\n  ")}\n`
-  )
-}
+if (hasFailed(results)) process.exitCode = 1
+if (before !== undefined && !await isAsGood(before, results)) process.exitCode = 1
 
 if (options.save) {
-  if (hasFailed || options.quick || options.only !== undefined) {
-    throw new Error("only a complete, full run without failures can be saved")
-  }
-  await writeFile(baselineFile, `${JSON.stringify(results, null, 2)}\n`)
+  if (hasFailed(results)) throw new Error("a run with failures is not saved")
+  await writeFile(committed, `${JSON.stringify(results, null, 2)}\n`)
   for (const [path, block] of blocksOf(results)) {
     const file = join(root, path)
     await writeFile(file, withResults(await readFile(file, "utf8"), block))

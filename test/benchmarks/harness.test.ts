@@ -88,6 +88,23 @@ describe("a suite", () => {
       }
     }))
 
+  it.effect("holds the library to a bound, or to what it needs more than another, round by round", () =>
+    Effect.gen(function*() {
+      const { result } = yield* run({ quick: false, rounds: 3 }, (subject) => [{
+        name: "case",
+        targets: [{ atMost: 30 }, { atMost: 5, over: "without" }, { atMost: 4, over: "without" }],
+        subjects: [
+          subject("own", "library", [{ millis: 0 }, { millis: 15 }, { millis: 40 }, { millis: 90 }]),
+          subject("without", "limit", [{ millis: 0 }, { millis: 10 }, { millis: 35 }, { millis: 10 }])
+        ]
+      }])
+      assert.deepStrictEqual(result.cases[0]?.targets, [
+        { text: "at most 30 ms", ratio: 40, met: false },
+        { text: "at most 5 ms more than without", ratio: 5, met: true },
+        { text: "at most 4 ms more than without", ratio: 5, met: false }
+      ])
+    }))
+
   it.effect("passes over a subject that cannot run here, and says why", () =>
     Effect.gen(function*() {
       const { result, runs } = yield* run({ quick: true }, (subject) => [{

@@ -2,7 +2,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { existsSync, readFileSync } from "node:fs"
 import { toChart } from "../../benchmarks/Chart.ts"
-import { compareResults } from "../../benchmarks/Comparison.ts"
 import { spread, type SuiteResult } from "../../benchmarks/Harness.ts"
 import { blocksOf, chartOf, type Results, toText, withResults } from "../../benchmarks/Report.ts"
 
@@ -101,35 +100,6 @@ describe("a chart", () => {
     const chart = toChart(suite(1, 1, 1))
     const right = [...chart.matchAll(/x="(\d+)" y="\d+" width="(\d+)"/g)].map(([, x, w]) => Number(x) + Number(w))
     assert.isAtMost(Math.max(...right), 860 - 16)
-  })
-})
-
-describe("a comparison with the baseline", () => {
-  const worse = (before: SuiteResult, now: SuiteResult) => compareResults(results(before), results(now)).worse
-
-  it("reports a ratio that is worse by more than the noise of either run", () => {
-    assert.deepStrictEqual(worse(suite(1, 0.99, 1.01), suite(1.2, 1.19, 1.21)), [
-      "fetch, near & far, against bare: 1.2 (was 1, allowed 1.10)"
-    ])
-    assert.lengthOf(worse(suite(1, 0.9, 1.1), suite(1.25, 1.2, 1.3)), 1)
-  })
-
-  it("lets pass what the noise of one of the runs explains", () => {
-    assert.lengthOf(worse(suite(1, 0.85, 1.15), suite(1.2, 1.19, 1.21)), 0)
-    assert.lengthOf(worse(suite(1, 0.99, 1.01), suite(1.2, 1, 1.4)), 0)
-    assert.lengthOf(worse(suite(1, 1, 1), suite(1.05, 1.05, 1.05)), 0)
-  })
-
-  it("lets pass what is better, and counts only what both runs have", () => {
-    assert.deepStrictEqual(compareResults(results(suite(1, 1, 1)), results(suite(0.5, 0.5, 0.5))), {
-      compared: 1,
-      worse: []
-    })
-    assert.deepStrictEqual(compareResults(results(), results(suite(9, 9, 9))), { compared: 0, worse: [] })
-  })
-
-  it("takes a ratio that is none for worse", () => {
-    assert.lengthOf(worse(suite(1, 1, 1), suite(Number.NaN, Number.NaN, Number.NaN)), 1)
   })
 })
 
