@@ -15,66 +15,69 @@ export const idleRenewal = Duration.minutes(5)
 /** How long a mailbox that could not be selected is left alone, once whoever watches it has been rung. */
 const refusedPause = Duration.seconds(30)
 
-export interface Listening {
-  /** The connection, such that what it does itself without an echo from the server is news to those who watch. */
-  readonly attentive: (connection: ImapConnection) => ImapConnection
-  /** Notes that the selected mailbox has just been read up to date. */
-  readonly synchronised: (connection: ImapConnection) => void
-  /** Listens; completes when it is time to ring. Interrupting it leaves the connection usable. */
-  readonly rest: (connection: ImapConnection, mailbox: string) => Effect.Effect<void, Reason>
-}
-
 interface Synchronisation {
   /** As SELECT answered: another SELECT, even of the same mailbox, makes another. */
   readonly selected: SelectedMailbox | undefined
   readonly heard: number
 }
 
-export const make = (): Listening => {
-  const synchronisations = new WeakMap<ImapConnection, Synchronisation>()
-  const refusals = new WeakMap<ImapConnection, string>()
+/** A command is not left half-way: its connection would be lost. Its own bound ends it. */
+const whole = <A>(command: Effect.Effect<A, Reason>) => Effect.uninterruptible(command)
 
-  const synchronised = (connection: ImapConnection) =>
-    void synchronisations.set(connection, { selected: connection.selected(), heard: connection.heard() })
+export class Listening {
+  readonly #synchronisations = new WeakMap<ImapConnection, Synchronisation>()
+  readonly #refusals = new WeakMap<ImapConnection, string>()
 
-  const isUpToDate = (connection: ImapConnection) => {
-    const last = synchronisations.get(connection)
-    return last?.selected !== undefined && last.selected === connection.selected() && last.heard === connection.heard()
-  }
-
-  const attentive = (connection: ImapConnection): ImapConnection => {
+  /** The connection, such that what it does itself without an echo from the server is news to those who watch. */
+  attentive(connection: ImapConnection): ImapConnection {
     const attended: ImapConnection = {
       ...connection,
       // flags are stored silently (RFC 9051 6.4.6)
       store: (range, change) =>
-        Effect.ensuring(connection.store(range, change), Effect.sync(() => synchronisations.delete(attended)))
+        Effect.ensuring(connection.store(range, change), Effect.sync(() => this.#synchronisations.delete(attended)))
     }
     return attended
   }
 
-  /** A command is not left half-way: its connection would be lost. Its own bound ends it. */
-  const whole = <A>(command: Effect.Effect<A, Reason>) => Effect.uninterruptible(command)
+  /** Notes that the selected mailbox has just been read up to date. */
+  synchronised(connection: ImapConnection): void {
+    this.#synchronisations.set(connection, { selected: connection.selected(), heard: connection.heard() })
+  }
 
-  const select = (connection: ImapConnection, mailbox: string) =>
-    whole(connection.select(mailbox, { readOnly: false })).pipe(
-      Effect.tap(() => Effect.sync(() => refusals.delete(connection))),
+  /** Listens; completes when it is time to ring. Interrupting it leaves the connection usable. */
+  rest(connection: ImapConnection, mailbox: string): Effect.Effect<void, Reason> {
+    return Effect.flatMap(this.#select(connection, mailbox), () => {
+      if (this.#isUpToDate(connection)) return this.#idle(connection)
+      this.synchronised(connection)
+      return Effect.void
+    })
+  }
+
+  #idle(connection: ImapConnection): Effect.Effect<void, Reason> {
+    return Effect.flatMap(Effect.timeoutOption(connection.idle, idleRenewal), (heard) =>
+      Option.isSome(heard)
+        ? Effect.void
+        : Effect.flatMap(
+          whole(connection.noop),
+          () => this.#isUpToDate(connection) ? this.#idle(connection) : Effect.void
+        ))
+  }
+
+  #select(connection: ImapConnection, mailbox: string) {
+    return whole(connection.select(mailbox, { readOnly: false })).pipe(
+      Effect.tap(() => Effect.sync(() => this.#refusals.delete(connection))),
       Effect.tapError(() =>
         Effect.suspend(() => {
-          if (refusals.get(connection) === mailbox && connection.isUsable()) return Effect.sleep(refusedPause)
-          refusals.set(connection, mailbox)
+          if (this.#refusals.get(connection) === mailbox && connection.isUsable()) return Effect.sleep(refusedPause)
+          this.#refusals.set(connection, mailbox)
           return Effect.void
         })
       )
     )
+  }
 
-  const rest = Effect.fnUntraced(function*(connection: ImapConnection, mailbox: string) {
-    yield* select(connection, mailbox)
-    if (!isUpToDate(connection)) return synchronised(connection)
-    while (Option.isNone(yield* Effect.timeoutOption(connection.idle, idleRenewal))) {
-      yield* whole(connection.noop)
-      if (!isUpToDate(connection)) return
-    }
-  })
-
-  return { attentive, synchronised, rest }
+  #isUpToDate(connection: ImapConnection): boolean {
+    const last = this.#synchronisations.get(connection)
+    return last?.selected !== undefined && last.selected === connection.selected() && last.heard === connection.heard()
+  }
 }

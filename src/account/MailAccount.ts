@@ -30,25 +30,17 @@ import type { GovernorStats } from "../governor/GovernorStats.ts"
 import type { RateUsage } from "../governor/RateLimit.ts"
 import { RetryPolicy } from "../governor/RetryPolicy.ts"
 import { CurrentOperation } from "../governor/Telemetry.ts"
-import * as Changing from "./Changing.ts"
 import type { FlagOptions, RemoveOptions } from "./Changing.ts"
 import * as Environment from "./Environment.ts"
-import * as Mailboxes from "./Mailboxes.ts"
 import type { ListOptions } from "./Mailboxes.ts"
 import { mailboxOf, onSet } from "./OneMailbox.ts"
 import * as OpenMailbox from "./OpenMailbox.ts"
 import type { AppendOptions, OpenOptions } from "./OpenMailbox.ts"
 import * as Operations from "./Operations.ts"
-import * as Outbox from "./Outbox.ts"
 import type { SendAllOptions, SendingOptions, SendResult } from "./Outbox.ts"
-import * as PublicCalls from "./PublicCalls.ts"
-import * as Reading from "./Reading.ts"
+import { Parts } from "./Parts.ts"
+import { PublicCalls } from "./PublicCalls.ts"
 import type { BatchOptions, EnvelopeOptions, MessageOptions, ReadMessages } from "./Reading.ts"
-import * as Reconciliation from "./Reconciliation.ts"
-import * as Sending from "./Sending.ts"
-import * as SentCopy from "./SentCopy.ts"
-import * as SentMailbox from "./SentMailbox.ts"
-import * as Watch from "./Watch.ts"
 import type { WatchOptions } from "./Watch.ts"
 
 /** How an account behaves, beside its configuration. */
@@ -217,121 +209,125 @@ export class MailAccount extends Context.Service<MailAccount, {
 /** An account in the scope of this call: what the layers are made of, without a layer's own cost. */
 export const make = Effect.fnUntraced(function*(config: AccountConfig, options?: AccountOptions) {
   const operations = yield* Operations.make(config, options?.retry ?? RetryPolicy.default)
-  const mailboxes = yield* Mailboxes.make(operations)
-  const reading = Reading.make(operations, yield* MessageParser)
-  const changing = Changing.make(operations, mailboxes)
-  const watching = Watch.make(operations)
-  const sending = Sending.make(operations, yield* MessageComposer)
-  const sentMailbox = SentMailbox.make(operations, mailboxes)
-  const reconciliation = Reconciliation.make(sentMailbox)
-  const copies = SentCopy.make(config, changing, sentMailbox, reconciliation)
-  const outbox = Outbox.make(operations, sending, reconciliation, copies)
+  const parts = new Parts(operations, yield* MessageParser, yield* MessageComposer)
+  const calls = new PublicCalls(config.name)
 
-  const { onMailbox, operation, streaming, toMailError } = PublicCalls.make(config.name)
-
-  const ofMessages = (messages: Messages) => mailboxOf(messages)
-
-  const sendOne = operation("MailAccount.send", outbox.sendOneOfMany)
-
-  const account: Omit<MailAccount["Service"], "withMailbox"> = {
+  const account: MailAccount["Service"] = {
     name: config.name,
-    capabilities: operation("MailAccount.capabilities", () => mailboxes.capabilities)(),
-
-    mailboxes: operation("MailAccount.mailboxes", mailboxes.list),
-    status: onMailbox("MailAccount.status", mailboxes.status),
-    createMailbox: onMailbox("MailAccount.createMailbox", mailboxes.create),
-    renameMailbox: onMailbox("MailAccount.renameMailbox", mailboxes.rename),
-    deleteMailbox: onMailbox("MailAccount.deleteMailbox", mailboxes.delete),
-    subscribe: onMailbox("MailAccount.subscribe", mailboxes.subscribe),
-    unsubscribe: onMailbox("MailAccount.unsubscribe", mailboxes.unsubscribe),
-    quota: operation(
-      "MailAccount.quota",
-      (mailbox?: string) => mailboxes.quota(mailbox ?? "INBOX"),
-      (mailbox) => mailbox === undefined ? undefined : mailboxName(mailbox)
+    capabilities: Effect.suspend(() =>
+      calls.operation("MailAccount.capabilities", undefined, () => parts.mailboxes.capabilities)
     ),
 
-    search: operation("MailAccount.search", reading.search, (query) => query.mailbox),
+    mailboxes: (options) => calls.operation("MailAccount.mailboxes", undefined, () => parts.mailboxes.list(options)),
+    status: (mailbox) => calls.onMailbox("MailAccount.status", mailbox, (path) => parts.mailboxes.status(path)),
+    createMailbox: (mailbox) =>
+      calls.onMailbox("MailAccount.createMailbox", mailbox, (path) => parts.mailboxes.create(path)),
+    renameMailbox: (from, to) =>
+      calls.onMailbox("MailAccount.renameMailbox", from, (path) => parts.mailboxes.rename(path, to)),
+    deleteMailbox: (mailbox) =>
+      calls.onMailbox("MailAccount.deleteMailbox", mailbox, (path) => parts.mailboxes.delete(path)),
+    subscribe: (mailbox) =>
+      calls.onMailbox("MailAccount.subscribe", mailbox, (path) => parts.mailboxes.subscribe(path)),
+    unsubscribe: (mailbox) =>
+      calls.onMailbox("MailAccount.unsubscribe", mailbox, (path) => parts.mailboxes.unsubscribe(path)),
+    quota: (mailbox) =>
+      calls.operation(
+        "MailAccount.quota",
+        mailbox === undefined ? undefined : mailboxName(mailbox),
+        () => parts.mailboxes.quota(mailbox ?? "INBOX")
+      ),
+
+    search: (query) => calls.operation("MailAccount.search", query.mailbox, () => parts.reading.search(query)),
     envelopes: (messages, options) =>
-      streaming("MailAccount.envelopes", reading.envelopes(messages, options), mailboxOf(messages)),
-    threads: operation("MailAccount.threads", reading.threads, mailboxOf),
+      calls.streaming("MailAccount.envelopes", mailboxOf(messages), parts.reading.envelopes(messages, options)),
+    threads: (messages) =>
+      calls.operation("MailAccount.threads", mailboxOf(messages), () => parts.reading.threads(messages)),
     fetch: (messages, items, options) =>
-      streaming("MailAccount.fetch", reading.fetch(messages, items, options), mailboxOf(messages)),
+      calls.streaming("MailAccount.fetch", mailboxOf(messages), parts.reading.fetch(messages, items, options)),
     messages: readMessages(
       (messages, options) =>
-        streaming("MailAccount.messages", reading.messages(messages, options), mailboxOf(messages)),
-      (messages, options) => streaming("MailAccount.messages", reading.outlines(messages, options), mailboxOf(messages))
+        calls.streaming("MailAccount.messages", mailboxOf(messages), parts.reading.messages(messages, options)),
+      (messages, options) =>
+        calls.streaming("MailAccount.messages", mailboxOf(messages), parts.reading.outlines(messages, options))
     ),
-    message: operation("MailAccount.message", (ref: MessageRef) => reading.message(toRef(ref)), (ref) => ref.mailbox),
-    source: (ref) => streaming("MailAccount.source", reading.source(toRef(ref)), ref.mailbox),
-    attachment: (ref, part) => streaming("MailAccount.attachment", reading.attachment(toRef(ref), part), ref.mailbox),
+    message: (ref) => calls.operation("MailAccount.message", ref.mailbox, () => parts.reading.message(toRef(ref))),
+    source: (ref) => calls.streaming("MailAccount.source", ref.mailbox, parts.reading.source(toRef(ref))),
+    attachment: (ref, part) =>
+      calls.streaming("MailAccount.attachment", ref.mailbox, parts.reading.attachment(toRef(ref), part)),
 
-    flag: operation(
-      "MailAccount.flag",
-      (messages: Messages, change: FlagOptions) =>
-        onSet(messages, MessageSet.empty, (set) => changing.flag(set, change)),
-      ofMessages
-    ),
-    copy: operation(
-      "MailAccount.copy",
-      (messages: Messages, to: string) => onSet(messages, Option.none(), (set) => changing.copy(set, mailboxName(to))),
-      ofMessages
-    ),
-    move: operation(
-      "MailAccount.move",
-      (messages: Messages, to: string) => onSet(messages, Option.none(), (set) => changing.move(set, mailboxName(to))),
-      ofMessages
-    ),
-    remove: operation(
-      "MailAccount.remove",
-      (messages: Messages, options?: RemoveOptions) =>
-        onSet(messages, MessageSet.empty, (set) => changing.remove(set, options)),
-      ofMessages
-    ),
-    append: onMailbox(
-      "MailAccount.append",
-      (mailbox: string, message: Draft | Uint8Array, options?: AppendOptions) =>
+    flag: (messages, change) =>
+      calls.operation(
+        "MailAccount.flag",
+        mailboxOf(messages),
+        () => onSet(messages, MessageSet.empty, (set) => parts.changing.flag(set, change))
+      ),
+    copy: (messages, to) =>
+      calls.operation(
+        "MailAccount.copy",
+        mailboxOf(messages),
+        () => onSet(messages, Option.none(), (set) => parts.changing.copy(set, mailboxName(to)))
+      ),
+    move: (messages, to) =>
+      calls.operation(
+        "MailAccount.move",
+        mailboxOf(messages),
+        () => onSet(messages, Option.none(), (set) => parts.changing.move(set, mailboxName(to)))
+      ),
+    remove: (messages, options) =>
+      calls.operation(
+        "MailAccount.remove",
+        mailboxOf(messages),
+        () => onSet(messages, MessageSet.empty, (set) => parts.changing.remove(set, options))
+      ),
+    append: (mailbox, message, options) =>
+      calls.onMailbox("MailAccount.append", mailbox, (path) =>
         Effect.flatMap(
-          sending.toSource(message),
+          parts.sending.toSource(message),
           ({ messageId, source }) =>
-            changing.append(mailbox, source, messageId, {
+            parts.changing.append(path, source, messageId, {
               flags: options?.flags ?? [],
               ...(options?.internalDate === undefined ? {} : { internalDate: options.internalDate })
             })
-        )
-    ),
+        )),
 
-    changes: onMailbox("MailAccount.changes", watching.changes),
-    watch: (mailbox, options) => streaming("MailAccount.watch", watching.watch(mailbox, options), mailboxName(mailbox)),
+    changes: (mailbox, since) =>
+      calls.onMailbox("MailAccount.changes", mailbox, (path) => parts.watching.changes(path, since)),
+    watch: (mailbox, options) =>
+      calls.streaming("MailAccount.watch", mailboxName(mailbox), parts.watching.watch(mailbox, options)),
 
-    send: operation("MailAccount.send", outbox.send),
+    send: (draft, options) => calls.operation("MailAccount.send", undefined, () => parts.outbox.send(draft, options)),
     sendAll: (drafts, options) =>
       Stream.withSpan(
-        outbox.sendAll(Stream.isStream(drafts) ? drafts : Stream.fromIterable(drafts), sendOne, options),
+        parts.outbox.sendAll(
+          Stream.isStream(drafts) ? drafts : Stream.fromIterable(drafts),
+          (draft, options) =>
+            calls.operation("MailAccount.send", undefined, () => parts.outbox.sendOneOfMany(draft, options)),
+          options
+        ),
         "MailAccount.sendAll"
       ),
-    reconcile: operation("MailAccount.reconcile", reconciliation.reconcile),
-    stats: Effect.gen(function*() {
-      return {
-        imap: operations.imap.observe(),
-        smtp: operations.smtp.observe(),
-        rates: yield* operations.rates.usage,
-        waitingForRates: yield* operations.rates.waiting
-      }
-    })
-  }
+    reconcile: (messageId) =>
+      calls.operation("MailAccount.reconcile", undefined, () => parts.reconciliation.reconcile(messageId)),
+    stats: Effect.suspend(() => statsOf(operations)),
 
-  const withMailbox = OpenMailbox.make(operations, account, toMailError)
-  return MailAccount.of({
-    ...account,
     withMailbox: (mailbox, use, options) =>
-      withMailbox(mailboxName(mailbox), use, options).pipe(
+      OpenMailbox.make(operations, account, calls.toMailError)(mailboxName(mailbox), use, options).pipe(
         Effect.provideService(CurrentOperation, "withMailbox"),
         Effect.withSpan("MailAccount.withMailbox", {
           attributes: { "mail.account": config.name, "mail.mailbox": mailboxName(mailbox) }
         })
       )
-  })
+  }
+  return MailAccount.of(account)
 })
+
+const statsOf = ({ imap, rates, smtp }: Operations.Operations): Effect.Effect<AccountStats> =>
+  Effect.map(Effect.all([rates.usage, rates.waiting]), ([usage, waiting]) => ({
+    imap: imap.observe(),
+    smtp: smtp.observe(),
+    rates: usage,
+    waitingForRates: waiting
+  }))
 
 const readMessages = (
   whole: (messages: Query | Messages, options?: MessageOptions) => Stream.Stream<Message, MailError>,

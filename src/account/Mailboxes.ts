@@ -1,5 +1,5 @@
 /** Mailboxes of an account: listing, counters, creating, renaming, deleting, subscriptions, quota; and finding one by its use. */
-import { Clock, Effect, Option, Ref } from "effect"
+import { Clock, Effect, Option } from "effect"
 import type { Mailbox, MailboxStatus, Quota, SpecialUse } from "../domain/Mailbox.ts"
 import type { Reason } from "../domain/MailError.ts"
 import type { ImapConnection } from "../driver/ImapDriver.ts"
@@ -13,29 +13,33 @@ export interface ListOptions {
 /** How long a listing is believed when a mailbox is looked for by its use: other programs rename and delete too. */
 const knownMillis = 60_000
 
-export const make = Effect.fnUntraced(function*(operations: Operations) {
+export const make = (operations: Operations) => {
   const { onConnection, retrying } = operations
   const always = retrying("always")
-  const known = yield* Ref.make<{ readonly mailboxes: ReadonlyArray<Mailbox>; readonly until: number } | undefined>(
-    undefined
-  )
+  let known: { readonly mailboxes: ReadonlyArray<Mailbox>; readonly until: number } | undefined
+  const forget = () =>
+    Effect.sync(() => {
+      known = undefined
+    })
 
   const simple = <A>(work: (connection: ImapConnection) => Effect.Effect<A, Reason>) => always(onConnection(work))
   const changing = <A>(work: (connection: ImapConnection) => Effect.Effect<A, Reason>) =>
-    Effect.tap(retrying("change")(onConnection(work)), () => Ref.set(known, undefined))
+    Effect.tap(retrying("change")(onConnection(work)), forget)
 
   const list = (options?: ListOptions): Effect.Effect<ReadonlyArray<Mailbox>, Reason> =>
     Effect.tap(
       simple((connection) => connection.list({ status: options?.status ?? false })),
       (mailboxes) =>
-        Effect.flatMap(Clock.currentTimeMillis, (now) => Ref.set(known, { mailboxes, until: now + knownMillis }))
+        Effect.map(Clock.currentTimeMillis, (now) => {
+          known = { mailboxes, until: now + knownMillis }
+        })
     )
 
   /** The mailboxes as the account listed them not long ago. */
-  const lastListed: Effect.Effect<ReadonlyArray<Mailbox>, Reason> = Effect.gen(function*() {
-    const [last, now] = yield* Effect.all([Ref.get(known), Clock.currentTimeMillis])
-    return last !== undefined && now < last.until ? last.mailboxes : yield* list()
-  })
+  const lastListed: Effect.Effect<ReadonlyArray<Mailbox>, Reason> = Effect.flatMap(
+    Clock.currentTimeMillis,
+    (now) => known !== undefined && now < known.until ? Effect.succeed(known.mailboxes) : list()
+  )
 
   /** The mailbox of a special use, as the account listed its mailboxes not long ago. */
   const bySpecialUse = (use: SpecialUse): Effect.Effect<Option.Option<Mailbox>, Reason> =>
@@ -62,7 +66,7 @@ export const make = Effect.fnUntraced(function*(operations: Operations) {
     rename: (from: string, to: string): Effect.Effect<void, Reason> =>
       Effect.tap(
         retrying("unwritten")(onConnection((connection) => connection.rename(from, to))),
-        () => Ref.set(known, undefined)
+        forget
       ),
     /** Deleting what is not there is done. */
     delete: (mailbox: string): Effect.Effect<void, Reason> =>
@@ -77,6 +81,6 @@ export const make = Effect.fnUntraced(function*(operations: Operations) {
         Effect.catchTag("Unsupported", () => Effect.succeedNone)
       )
   }
-})
+}
 
-export type Mailboxes = Effect.Success<ReturnType<typeof make>>
+export type Mailboxes = ReturnType<typeof make>

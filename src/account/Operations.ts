@@ -5,6 +5,7 @@
 import { Context, Duration, Effect, Exit, type Scope } from "effect"
 import type { AccountConfig, Endpoint } from "../domain/AccountConfig.ts"
 import { Agent } from "../domain/Agent.ts"
+import type { Limits } from "../domain/Limits.ts"
 import {
   ConnectionLost,
   InvalidInput,
@@ -24,7 +25,7 @@ import { RetryPolicy, type Safety } from "../governor/RetryPolicy.ts"
 import * as Telemetry from "../governor/Telemetry.ts"
 import { Arrivals } from "./Arrivals.ts"
 import { CurrentLease, Lease } from "./Lease.ts"
-import * as Listening from "./Listening.ts"
+import { Listening } from "./Listening.ts"
 
 /**
  * A mailbox to be selected; with `uidValidity` only as long as it is the same mailbox (I12). The connection will know of
@@ -140,6 +141,21 @@ const selectsMillis = 10_000
 const lingerMillis = 200
 const pressedMillis = 5_000
 
+/** How requests of either protocol wait. */
+const queueing = ({ idleTimeToLive, maxWait, queue, weights }: Limits) => ({
+  queue,
+  maxWaitMillis: Duration.toMillis(maxWait),
+  idleTimeToLiveMillis: Duration.toMillis(idleTimeToLive),
+  overtakings,
+  overtakingMillis,
+  shareLimit,
+  selects,
+  selectsMillis,
+  pressedMillis,
+  lingerMillis,
+  weightOf: (agent: string) => Object.hasOwn(weights, agent) ? weights[agent] ?? 1 : 1
+})
+
 /** Opens nothing yet: connections are opened when they are first needed, and close with the scope. */
 export const make = Effect.fnUntraced(function*(
   config: AccountConfig,
@@ -149,37 +165,29 @@ export const make = Effect.fnUntraced(function*(
   const logins = yield* Logins.make(config.credentials)
   const imapDriver = yield* ImapDriver
   const smtpDriver = yield* SmtpDriver
-  const connectTimeoutMillis = Duration.toMillis(limits.connectTimeout)
-  const literalLimit = Math.max(limits.maxMessageBytes, leastLiteralLimit)
-  const shared = {
-    queue: limits.queue,
-    maxWaitMillis: Duration.toMillis(limits.maxWait),
-    idleTimeToLiveMillis: Duration.toMillis(limits.idleTimeToLive),
-    overtakings,
-    overtakingMillis,
-    shareLimit,
-    selects,
-    selectsMillis,
-    pressedMillis,
-    lingerMillis,
-    weightOf: (agent: string) => Object.hasOwn(limits.weights, agent) ? limits.weights[agent] ?? 1 : 1
-  }
-
   const arrivals = new Arrivals()
   const telemetry = yield* Telemetry.make(config.name)
-  const listening = Listening.make()
+  const listening = new Listening()
 
   const connectImap = (endpoint: Endpoint) =>
-    logins.connect((credentials) => imapDriver.connect({ endpoint, credentials, connectTimeoutMillis, literalLimit }))
-      .pipe(
-        Effect.flatMap((connection) => bounded(connection, limits.commandTimeout)),
-        Effect.map(listening.attentive)
-      )
+    logins.connect((credentials) =>
+      imapDriver.connect({
+        endpoint,
+        credentials,
+        connectTimeoutMillis: Duration.toMillis(limits.connectTimeout),
+        literalLimit: Math.max(limits.maxMessageBytes, leastLiteralLimit)
+      })
+    ).pipe(
+      Effect.flatMap((connection) => bounded(connection, limits.commandTimeout)),
+      Effect.map((connection) => listening.attentive(connection))
+    )
   const connectSmtp = (endpoint: Endpoint) =>
-    logins.connect((credentials) => smtpDriver.connect({ endpoint, credentials, connectTimeoutMillis }))
+    logins.connect((credentials) =>
+      smtpDriver.connect({ endpoint, credentials, connectTimeoutMillis: Duration.toMillis(limits.connectTimeout) })
+    )
 
-  const imap = yield* LateGovernor.make<ImapConnection>({
-    ...shared,
+  const imap = yield* LateGovernor.make<ImapConnection>(limits.imapConnections, () => ({
+    ...queueing(limits),
     protocol: "imap",
     host: config.imap?.host ?? "",
     telemetry,
@@ -190,12 +198,12 @@ export const make = Effect.fnUntraced(function*(
         : connectImap(config.imap),
       affinityOf: (connection) => connection.selected()?.path,
       isSpent: () => false,
-      rest: listening.rest
+      rest: (connection, mailbox) => listening.rest(connection, mailbox)
     }
-  })
+  }))
 
-  const smtp = yield* LateGovernor.make<SmtpConnection>({
-    ...shared,
+  const smtp = yield* LateGovernor.make<SmtpConnection>(limits.smtpConnections, () => ({
+    ...queueing(limits),
     protocol: "smtp",
     host: config.smtp?.host ?? "",
     telemetry,
@@ -208,16 +216,17 @@ export const make = Effect.fnUntraced(function*(
       isSpent: (connection) => connection.sent() >= limits.messagesPerConnection,
       rest: () => Effect.void
     }
-  })
+  }))
 
+  const maxWaitMillis = Duration.toMillis(limits.maxWait)
   const rates = yield* RateLimit.make({
     account: config.name,
     rates: limits.rates,
     onLimit: limits.onLimit,
     queue: limits.queue,
-    maxWaitMillis: shared.maxWaitMillis,
+    maxWaitMillis,
     // what was admitted waits in the queue, and begins with its first command
-    holdMillis: shared.maxWaitMillis + Duration.toMillis(limits.commandTimeout)
+    holdMillis: maxWaitMillis + Duration.toMillis(limits.commandTimeout)
   })
 
   /** Runs an attempt once all rate windows allow it. The attempt runs `begin` when it begins; if it never does, its room is free again. */
@@ -343,7 +352,7 @@ export const make = Effect.fnUntraced(function*(
       ),
     sharing,
     leasing,
-    synchronised: listening.synchronised,
+    synchronised: (connection) => listening.synchronised(connection),
     onSubmission: (costs, work) =>
       admitted(
         costs,

@@ -109,13 +109,13 @@ export interface Retry {
  * The last reason is the one it fails with.
  */
 const retrying = (policy: RetryPolicy, safety: Safety, onRetry?: (retry: Retry) => Effect.Effect<void>) => {
-  const guarded = policy.pipe(
-    Schedule.while(({ input }) => repeatable(input, safety))
-  )
-  const schedule = onRetry === undefined ? guarded : guarded.pipe(
-    Schedule.tap(({ attempt, duration, input }) => onRetry({ reason: input, attempt, delay: duration }))
-  )
-  /** The policy begins with the first failure: what succeeds at once, as most do, costs nothing more. */
+  const schedule = () => {
+    const guarded = policy.pipe(Schedule.while(({ input }) => repeatable(input, safety)))
+    return onRetry === undefined ? guarded : guarded.pipe(
+      Schedule.tap(({ attempt, duration, input }) => onRetry({ reason: input, attempt, delay: duration }))
+    )
+  }
+  /** The schedule is made with the first failure: what succeeds at once, as most do, costs nothing more. */
   const repeated = <A, E extends Reason, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.catch(self, (reason) => {
       if (!repeatable(reason, safety)) return Effect.fail(reason)
@@ -125,7 +125,7 @@ const retrying = (policy: RetryPolicy, safety: Safety, onRetry?: (retry: Retry) 
         isFirst = false
         return Effect.fail(reason)
       })
-      return Effect.retry(attempt, schedule)
+      return Effect.retry(attempt, schedule())
     })
   return <A, E extends Reason, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     safety === "change"

@@ -10,17 +10,38 @@ export const CurrentOperation = Context.Reference<string>("effect-mail/Operation
 
 const times = Metric.exponentialBoundaries({ start: 1, factor: 2, count: 16 })
 
-const connections = Metric.gauge("mail_connections", { description: "Connections by account, protocol and state" })
-const queueDepth = Metric.gauge("mail_queue_depth", { description: "Requests that wait for a connection" })
-const waits = Metric.histogram("mail_wait_ms", { description: "Wait for a connection", boundaries: times })
-const commands = Metric.histogram("mail_command_ms", { description: "Work on a connection", boundaries: times })
-const retries = Metric.counter("mail_retries", { description: "Repetitions by reason", incremental: true })
-const throttles = Metric.counter("mail_throttles", {
-  description: "How often a server asked to slow down, or refused one more connection",
-  incremental: true
-})
-const rateDelays = Metric.histogram("mail_rate_delay_ms", { description: "Wait for a rate window", boundaries: times })
-const octets = Metric.counter("mail_bytes", { description: "Octets of messages, by direction", incremental: true })
+type Labels = Readonly<Record<string, string>>
+
+/** A metric under the labels of one account. */
+type Labelled<M> = (attributes: Labels) => M
+
+const connections: Labelled<Metric.Gauge<number>> = (attributes) =>
+  Metric.gauge("mail_connections", { description: "Connections by account, protocol and state", attributes })
+
+const queueDepth: Labelled<Metric.Gauge<number>> = (attributes) =>
+  Metric.gauge("mail_queue_depth", { description: "Requests that wait for a connection", attributes })
+
+const waits: Labelled<Metric.Histogram<number>> = (attributes) =>
+  Metric.histogram("mail_wait_ms", { description: "Wait for a connection", boundaries: times, attributes })
+
+const commands: Labelled<Metric.Histogram<number>> = (attributes) =>
+  Metric.histogram("mail_command_ms", { description: "Work on a connection", boundaries: times, attributes })
+
+const retries: Labelled<Metric.Counter<number>> = (attributes) =>
+  Metric.counter("mail_retries", { description: "Repetitions by reason", incremental: true, attributes })
+
+const throttles: Labelled<Metric.Counter<number>> = (attributes) =>
+  Metric.counter("mail_throttles", {
+    description: "How often a server asked to slow down, or refused one more connection",
+    incremental: true,
+    attributes
+  })
+
+const rateDelays: Labelled<Metric.Histogram<number>> = (attributes) =>
+  Metric.histogram("mail_rate_delay_ms", { description: "Wait for a rate window", boundaries: times, attributes })
+
+const octets: Labelled<Metric.Counter<number>> = (attributes) =>
+  Metric.counter("mail_bytes", { description: "Octets of messages, by direction", incremental: true, attributes })
 
 /** Labels are kept for so many combinations of agent and operation; those beyond are counted as agent "other". */
 const maxSeries = 1_000
@@ -48,58 +69,75 @@ export type Protocol = "imap" | "smtp"
 
 /** The metrics of one account, in the registry that is in place where the account is made. */
 export const make = (account: string): Effect.Effect<Telemetry> =>
-  Effect.contextWith((context: Context.Context<never>) => Effect.sync(() => telemetry(account, context)))
+  Effect.contextWith((context: Context.Context<never>) => Effect.sync(() => new AccountTelemetry(account, context)))
 
-const telemetry = (account: string, context: Context.Context<never>): Telemetry => {
-  const labelled = <Input, State>(metric: Metric.Metric<Input, State>) => {
-    let series: Map<string, Metric.Metric<Input, State>> | undefined
-    return (attributes: Readonly<Record<string, string>>, input: Input) => {
-      const key = Object.values(attributes).join("\n")
-      series ??= new Map()
-      let bound = series.get(key)
-      if (bound === undefined) {
-        const known = series.size < maxSeries || attributes["agent"] === undefined
-        bound = Metric.withAttributes(metric, { account, ...attributes, ...(known ? {} : { agent: "other" }) })
-        if (known) series.set(key, bound)
-      }
-      bound.updateUnsafe(input, context)
-    }
+type Counted = Metric.Metric<number, unknown>
+
+class AccountTelemetry implements Telemetry {
+  readonly #account: string
+  readonly #context: Context.Context<never>
+  readonly #series = new Map<Labelled<Counted>, Map<string, Counted>>()
+
+  constructor(account: string, context: Context.Context<never>) {
+    this.#account = account
+    this.#context = context
   }
-  const wait = labelled(waits)
-  const command = labelled(commands)
-  const retry = labelled(retries)
-  const throttle = labelled(throttles)
-  const delay = labelled(rateDelays)
-  const transfer = labelled(octets)
 
-  return {
-    waited: (protocol, agent, operation, millis) => wait({ protocol, agent, operation }, millis),
-    worked: (protocol, agent, operation, millis) => command({ protocol, agent, operation }, millis),
-    retried: (operation, reason) => retry({ operation, reason }, 1),
-    throttled: (protocol) => throttle({ protocol }, 1),
-    delayed: (scope, millis) => delay({ scope }, millis),
-    transferred: (direction, count) => transfer({ direction }, count),
-    observe: (protocol, read) =>
-      Effect.acquireRelease(
-        Effect.sync(() => {
-          const gauge = (
-            metric: Metric.Gauge<number>,
-            attributes: Readonly<Record<string, string>>,
-            value: () => number
-          ) =>
-            Metric.registerUnsafe(Metric.withAttributes(metric, { account, protocol, ...attributes }), context, {
-              get: () => ({ value: value() }),
-              update: () => {},
-              modify: () => {}
-            })
-          return [
-            gauge(queueDepth, {}, () => read().waiting),
-            ...states.map((state) => gauge(connections, { state }, () => read().connections[state]))
-          ]
-        }),
-        (registrations) => Effect.sync(() => registrations.forEach((registration) => registration.remove()))
-      )
+  waited(protocol: Protocol, agent: string, operation: string, millis: number): void {
+    this.#count(waits, { protocol, agent, operation }, millis)
+  }
+
+  worked(protocol: Protocol, agent: string, operation: string, millis: number): void {
+    this.#count(commands, { protocol, agent, operation }, millis)
+  }
+
+  retried(operation: string, reason: string): void {
+    this.#count(retries, { operation, reason }, 1)
+  }
+
+  throttled(protocol: Protocol): void {
+    this.#count(throttles, { protocol }, 1)
+  }
+
+  delayed(scope: string, millis: number): void {
+    this.#count(rateDelays, { scope }, millis)
+  }
+
+  transferred(direction: "received" | "sent", count: number): void {
+    this.#count(octets, { direction }, count)
+  }
+
+  observe(protocol: Protocol, read: () => Load): Effect.Effect<void, never, Scope.Scope> {
+    const labels = { account: this.#account, protocol }
+    const shown = (metric: Metric.Gauge<number>, value: () => number) =>
+      Metric.registerUnsafe(metric, this.#context, {
+        get: () => ({ value: value() }),
+        update: nothing,
+        modify: nothing
+      })
+    return Effect.acquireRelease(
+      Effect.sync(() => [
+        shown(queueDepth(labels), () => read().waiting),
+        ...states.map((state) => shown(connections({ ...labels, state }), () => read().connections[state]))
+      ]),
+      (registrations) => Effect.sync(() => registrations.forEach((registration) => registration.remove()))
+    )
+  }
+
+  #count(metric: Labelled<Counted>, labels: Labels, amount: number): void {
+    let series = this.#series.get(metric)
+    if (series === undefined) this.#series.set(metric, series = new Map())
+    const key = Object.values(labels).join("\n")
+    let counted = series.get(key)
+    if (counted === undefined) {
+      const known = series.size < maxSeries || labels["agent"] === undefined
+      counted = metric({ account: this.#account, ...labels, ...(known ? {} : { agent: "other" }) })
+      if (known) series.set(key, counted)
+    }
+    counted.updateUnsafe(amount, this.#context)
   }
 }
+
+const nothing = () => {}
 
 const states = ["opening", "idle", "busy", "resting", "closing"] as const

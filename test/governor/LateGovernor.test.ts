@@ -8,24 +8,21 @@ import { governorOptions } from "./options.ts"
 const late = Effect.gen(function*() {
   const counts = { made: 0, opened: 0 }
   const telemetry = yield* Telemetry.make("test")
-  const governor = yield* LateGovernor.make<Connection>({
-    ...governorOptions,
-    cap: 2,
-    telemetry: {
-      ...telemetry,
-      observe: () =>
-        Effect.sync(() => {
-          counts.made++
-        })
-    },
-    connecting: {
-      open: Effect.sync(() => {
-        counts.opened++
-        return { isUsable: () => true, closed: Effect.never }
-      }),
-      affinityOf: () => undefined,
-      isSpent: () => false,
-      rest: () => Effect.void
+  const governor = yield* LateGovernor.make<Connection>(2, () => {
+    counts.made++
+    return {
+      ...governorOptions,
+      cap: 2,
+      telemetry,
+      connecting: {
+        open: Effect.sync(() => {
+          counts.opened++
+          return { isUsable: () => true, closed: Effect.never }
+        }),
+        affinityOf: () => undefined,
+        isSpent: () => false,
+        rest: () => Effect.void
+      }
     }
   })
   return { counts, governor }
