@@ -94,7 +94,6 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
   const setAlarm = yield* Alarm.make(due.open)
 
   const tenant: Tenant = { host, asked: () => due.openUnsafe() }
-  yield* hostLimits.join(tenant)
 
   const report = (event: Event) => (dispatcher.apply(event, now()), due.open)
 

@@ -18,7 +18,7 @@ export interface HostLimitsOptions {
 /** An account's governor, as far as it shares places with others. */
 export interface Tenant {
   readonly host: string
-  /** Called whenever somebody else begins to wait for a place that a connection to this host takes up. */
+  /** Called, while it has a place, whenever somebody else begins to wait for one that this one's connections take up. */
   readonly asked: () => void
 }
 
@@ -42,7 +42,8 @@ export class HostLimits {
   readonly #perProcess: number
   readonly #used = new Map<string, number>()
   readonly #holds = new Map<string, Hold>()
-  readonly #tenants = new Set<Tenant>()
+  /** How many places each tenant has that has any: those without are not asked, and they may be thousands. */
+  readonly #places = new Map<Tenant, number>()
   #waiters: Array<Waiter> = []
   #total = 0
 
@@ -53,7 +54,6 @@ export class HostLimits {
 
   /** A place for one connection, in order of arrival, until the scope closes. Waits also while logins to the host rest. */
   take(tenant: Tenant): Effect.Effect<void, never, Scope.Scope> {
-    const { host } = tenant
     return Effect.acquireRelease(
       Effect.suspend(() => {
         const waiter: Waiter = { tenant, granted: Latch.makeUnsafe(false), isGranted: false }
@@ -64,9 +64,9 @@ export class HostLimits {
           Effect.onInterrupt(() => Effect.sync(() => this.#leave(waiter)))
         )
       }),
-      () => Effect.sync(() => this.#release(host)),
+      () => Effect.sync(() => this.#release(tenant)),
       { interruptible: true }
-    ).pipe(Effect.andThen(this.#rested(host)))
+    ).pipe(Effect.andThen(this.#rested(tenant.host)))
   }
 
   /** Credentials were refused at this host: its logins rest for a while. */
@@ -78,14 +78,6 @@ export class HostLimits {
   isShort(tenant: Tenant): boolean {
     const all = this.#total >= this.#perProcess
     return this.#waiters.some((waiter) => waiter.tenant !== tenant && (all || waiter.tenant.host === tenant.host))
-  }
-
-  /** Asks this tenant, too, to let connections go where places are short, while the scope is open. */
-  join(tenant: Tenant): Effect.Effect<void, never, Scope.Scope> {
-    return Effect.asVoid(Effect.acquireRelease(
-      Effect.sync(() => this.#tenants.add(tenant)),
-      () => Effect.sync(() => this.#tenants.delete(tenant))
-    ))
   }
 
   #rested(host: string): Effect.Effect<void> {
@@ -104,6 +96,7 @@ export class HostLimits {
       const used = this.#used.get(host) ?? 0
       if (used >= this.#perHost || this.#total >= this.#perProcess) return true
       this.#used.set(host, used + 1)
+      this.#places.set(waiter.tenant, (this.#places.get(waiter.tenant) ?? 0) + 1)
       this.#total++
       waiter.isGranted = true
       waiter.granted.openUnsafe()
@@ -113,23 +106,28 @@ export class HostLimits {
 
   #ask(asking: Tenant): void {
     const all = this.#total >= this.#perProcess
-    for (const tenant of this.#tenants) {
+    for (const tenant of this.#places.keys()) {
       if (tenant !== asking && (all || tenant.host === asking.host)) tenant.asked()
     }
   }
 
   #leave(waiter: Waiter): void {
-    if (waiter.isGranted) this.#release(waiter.tenant.host)
+    if (waiter.isGranted) this.#release(waiter.tenant)
     else this.#waiters = this.#waiters.filter((other) => other !== waiter)
   }
 
-  #release(host: string): void {
-    const used = (this.#used.get(host) ?? 1) - 1
-    if (used > 0) this.#used.set(host, used)
-    else this.#used.delete(host)
+  #release(tenant: Tenant): void {
+    oneLess(this.#used, tenant.host)
+    oneLess(this.#places, tenant)
     this.#total--
     this.#grant()
   }
+}
+
+const oneLess = <K>(counts: Map<K, number>, key: K): void => {
+  const left = (counts.get(key) ?? 1) - 1
+  if (left > 0) counts.set(key, left)
+  else counts.delete(key)
 }
 
 /** With less than one nobody would ever connect, and what is no number would be no cap. */

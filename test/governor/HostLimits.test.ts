@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit } from "effect"
+import { Cause, Effect, Exit, Fiber, Scope } from "effect"
 import { HostLimits, type HostLimitsOptions } from "../../src/index.ts"
 
 const built = (options: HostLimitsOptions) =>
@@ -15,5 +15,22 @@ describe("limits per host", () => {
         }
       }
       assert.isTrue(Exit.isSuccess(yield* built({ connectionsPerHost: 1, connections: Infinity })))
+    }))
+
+  it.effect("have those asked for a connection who have one, and nobody else", () =>
+    Effect.gen(function*() {
+      const limits = new HostLimits({ connectionsPerHost: 1 })
+      const asked: Array<string> = []
+      const tenant = (name: string) => ({ host: "mail.example.com", asked: () => void asked.push(name) })
+      const [ann, bob, eve] = [tenant("ann"), tenant("bob"), tenant("eve")]
+      const [first, second] = [yield* Scope.make(), yield* Scope.make()]
+      yield* Scope.provide(limits.take(ann), first)
+      const waiting = yield* Effect.forkChild(Scope.provide(limits.take(bob), second), { startImmediately: true })
+      assert.deepStrictEqual(asked, ["ann"])
+      yield* Scope.close(first, Exit.void)
+      yield* Fiber.join(waiting)
+      yield* Effect.forkChild(Effect.scoped(limits.take(eve)), { startImmediately: true })
+      assert.deepStrictEqual(asked, ["ann", "bob"])
+      yield* Scope.close(second, Exit.void)
     }))
 })
