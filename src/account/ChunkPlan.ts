@@ -26,7 +26,7 @@ export interface ChunkPlanOptions {
   /** Chunks that run at the same time. */
   readonly lanes: number
   /**
-   * Octets for all chunks in memory: those that run, one that is ready, one in the consumer's hands, and two that the
+   * Octets for all chunks in memory: those that run, one that is ready, one in the consumer's hands, and one that the
    * consumer has dropped and nobody has collected yet.
    */
   readonly budget: number
@@ -52,12 +52,14 @@ export class ChunkPlan {
   /** Messages per millisecond, of the fastest chunk: a short one says more about the round trip than about the line. */
   #rate = 0
   #limit = maxCount
+  /** Chunks planned since something was learned. */
+  #begun = 0
   #chunksLeft = 0
 
   constructor(uids: ReadonlyArray<number>, { budget, lanes, millis, octets }: ChunkPlanOptions) {
     this.#uids = uids
     this.#lanes = lanes
-    this.#chunkBytes = budget / (lanes + 4)
+    this.#chunkBytes = budget / (lanes + 3)
     this.#chunkMillis = millis
     if (octets !== undefined) this.learn(1, octets, 1 / presumedRate)
   }
@@ -124,8 +126,10 @@ export class ChunkPlan {
         Math.floor(this.#rate * this.#chunkMillis)
       )
     )
-    // As few as can be, but the same for each lane, and of one size: a lane that ends early helps nobody.
     const left = this.#uids.length - this.#position
+    // Lanes that begin with the same end at the same time, and then all wait for an answer together.
+    if (++this.#begun < this.#lanes && left > this.#lanes * most) return Math.ceil(most * this.#begun / this.#lanes)
+    // As few as can be, but the same for each lane, and of one size: a lane that ends early helps nobody.
     if (this.#chunksLeft === 0 || left / this.#chunksLeft > most) {
       const fewest = Math.ceil(left / most)
       const even = Math.ceil(fewest / this.#lanes) * this.#lanes

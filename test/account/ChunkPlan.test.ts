@@ -38,16 +38,25 @@ describe("ChunkPlan", () => {
   it("begins small and grows as far as the budget of a chunk allows", () => {
     const sizes = chunksOf(new ChunkPlan(runOf(10_000), options), 10_000).map((chunk) => chunk.length)
     assert.strictEqual(sizes[0], 32)
-    assert.isTrue(sizes.slice(1).every((size) => size * 10_000 <= 64 * MiB / 6))
-    const fewest = Math.ceil((10_000 - 32) / Math.floor(64 * MiB / 6 / 10_000))
-    assert.strictEqual(sizes.length, 1 + 2 * Math.ceil(fewest / 2), "the same number for each lane")
+    assert.isTrue(sizes.slice(1).every((size) => size * 10_000 <= 64 * MiB / 5))
+    const fewest = Math.ceil((10_000 - 32) / Math.floor(64 * MiB / 5 / 10_000))
+    assert.isAtMost(sizes.length, 1 + fewest + 2, "few, and the same number for each lane")
+  })
+
+  it("has lanes begin with more and more, so that they do not all wait for an answer at the same time", () => {
+    const sizes = chunksOf(new ChunkPlan(runOf(10_032), { ...options, lanes: 4 }), 10_000).map((chunk) => chunk.length)
+    const most = Math.floor(64 * MiB / 7 / 10_000)
+    assert.deepStrictEqual(sizes.slice(1, 4), [1, 2, 3].map((lane) => Math.ceil(most * lane / 4)))
+    const [fifth = 0, ...others] = sizes.slice(4)
+    assert.isTrue(others.every((size) => size <= most && Math.abs(size - fifth) <= 1), "then all are alike")
+    assert.strictEqual(others.length % 4, 3)
   })
 
   it("gives more lanes smaller chunks, so that all together keep within the budget", () => {
     for (const lanes of [1, 2, 8]) {
       const sizes = chunksOf(new ChunkPlan(runOf(5_000), { lanes, budget: 64 * MiB, millis: 10_000 }), 100_000)
       const largest = Math.max(...sizes.slice(1).map((chunk) => chunk.length * 100_000))
-      assert.isAtMost(largest * (lanes + 4), 64 * MiB)
+      assert.isAtMost(largest * (lanes + 3), 64 * MiB)
     }
   })
 
@@ -78,7 +87,7 @@ describe("ChunkPlan", () => {
 
   it("bounds what it asks of each message by what has been seen", () => {
     const plan = new ChunkPlan(runOf(10), options)
-    assert.strictEqual(plan.partial, Math.ceil(64 * MiB / 6 / 32), "a guess is within the budget, whatever it brings")
+    assert.strictEqual(plan.partial, Math.ceil(64 * MiB / 5 / 32), "a guess is within the budget, whatever it brings")
     plan.learn(10, 10 * 3_000, 1)
     assert.strictEqual(plan.partial, 64 * 1024)
     plan.learn(10, 10 * 37_000, 1)
