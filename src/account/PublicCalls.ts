@@ -90,21 +90,24 @@ export class PublicCalls {
     const account = this.#account
     const short = shortOf(name)
     const failed = toMailError(account, short, mailbox)
+    const surrounded = (span: Tracer.Span) => (context: Context.Context<never>) =>
+      context.pipe(
+        Context.add(CurrentOperation, short),
+        Context.add(Tracer.ParentSpan, span),
+        Context.add(References.CurrentLogAnnotations, {
+          ...Context.get(context, References.CurrentLogAnnotations),
+          ...logged(account, mailbox)
+        })
+      )
     return Stream.transformPull(stream, (pull, scope) =>
-      Effect.gen(function*() {
-        const agent = yield* Agent.current
-        const annotations = yield* References.CurrentLogAnnotations
-        const span = yield* Scope.provide(
-          Effect.makeSpanScoped(name, { attributes: attributes(account, agent, mailbox) }),
-          scope
-        )
-        return Effect.provideContext(
-          Effect.mapError(pull, (reason) => Cause.isDone(reason) ? reason : failed(reason)),
-          Context.make(CurrentOperation, short).pipe(
-            Context.add(Tracer.ParentSpan, span),
-            Context.add(References.CurrentLogAnnotations, { ...annotations, ...logged(account, mailbox) })
-          )
-        )
-      }))
+      Effect.flatMap(Agent.current, (agent) =>
+        Effect.map(
+          Scope.provide(Effect.makeSpanScoped(name, { attributes: attributes(account, agent, mailbox) }), scope),
+          (span) =>
+            pull.pipe(
+              Effect.mapError((reason) => Cause.isDone(reason) ? reason : failed(reason)),
+              Effect.updateContext<never, never>(surrounded(span))
+            )
+        )))
   }
 }

@@ -2,7 +2,7 @@
  * Finding and reading: searches, batches cut into chunks, single messages that share commands, and parts read page by
  * page. No stream holds a connection while its consumer works (I6): each chunk and each page is a request of its own.
  */
-import { Effect, Stream } from "effect"
+import { Array as Arr, Effect, Stream } from "effect"
 import { type BodyPart, Envelope } from "../domain/Envelope.ts"
 import type { Fetched, FetchItems } from "../domain/Fetch.ts"
 import { InvalidInput, MessageNotFound, type Reason } from "../domain/MailError.ts"
@@ -84,7 +84,7 @@ export const make = (operations: Operations, parser: MessageParser["Service"]) =
   ): Stream.Stream<A, Reason> =>
     Stream.unwrap(Effect.flatMap(resolve(messages), (sets) => {
       const ofSet = (set: MessageSet) =>
-        Effect.map(batch(set, items, options), Stream.map((row) => make(set.ref(row.uid), row)))
+        Effect.map(batch(set, items, options), Stream.mapArray(Arr.map((row) => make(set.ref(row.uid), row))))
       const [only, ...others] = sets
       return only !== undefined && others.length === 0
         ? ofSet(only)

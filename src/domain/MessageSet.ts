@@ -186,11 +186,15 @@ export const toRef = ({ mailbox, uid, uidValidity }: MessageRef): MessageRef =>
 /** The sets that `messages` names, one per mailbox and UIDVALIDITY. */
 export const toSets = (messages: Messages): ReadonlyArray<MessageSet> => {
   if (messages instanceof MessageSet && messages.mailbox === mailboxName(messages.mailbox)) return [messages]
+  if (!isList(messages) && !(messages instanceof MessageSet)) {
+    const { mailbox, uid, uidValidity } = referred(messages)
+    return [MessageSet.of(mailbox, uidValidity, [uid])]
+  }
   const list: ReadonlyArray<MessageSet | Referring> = isList(messages) ? messages : [messages]
-  return MessageSet.group(
-    list.flatMap((item) => item instanceof MessageSet ? item.refs : [item instanceof MessageRef ? item : item.ref])
-  )
+  return MessageSet.group(list.flatMap((item) => item instanceof MessageSet ? item.refs : [referred(item)]))
 }
+
+const referred = (item: Referring): MessageRef => item instanceof MessageRef ? item : item.ref
 
 /** Many of these rather than one. */
 export const isList = (messages: Messages): messages is ReadonlyArray<MessageSet | Referring> => Array.isArray(messages)

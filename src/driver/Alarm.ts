@@ -10,20 +10,19 @@ import { Clock, Duration, Effect, FiberHandle, type Scope } from "effect"
  */
 export const make = Effect.fnUntraced(function*(
   ring: Effect.Effect<unknown>
-): Effect.fn.Return<(at: number) => Effect.Effect<void>, never, Scope.Scope> {
+): Effect.fn.Return<(at: number) => void, never, Scope.Scope> {
   const clock = yield* Clock.Clock
-  const timer = yield* FiberHandle.make()
+  const run = yield* FiberHandle.makeRuntime<never>()
   let next = Infinity
   return (at) => {
-    if (at >= next) return Effect.void
+    if (at >= next) return
     next = at
-    const ringing = Effect.andThen(
+    run(Effect.andThen(
       clock.sleep(Duration.millis(Math.max(0, at - clock.currentTimeMillisUnsafe()))),
       Effect.suspend(() => {
         next = Infinity
         return ring
       })
-    )
-    return Effect.asVoid(FiberHandle.run(timer, ringing))
+    ))
   }
 })

@@ -63,8 +63,8 @@ export const layerSmtp: Layer.Layer<SmtpDriver> = Layer.succeed(SmtpDriver, {
 /** Asks whoever listens whether it has waited too long, and asks again when it says so; nobody, nothing. */
 const timer = (wire: Wire): Effect.Effect<Session["askAgain"], never, Scope.Scope> =>
   Effect.gen(function*() {
-    const set: Session["askAgain"] = yield* Alarm.make(Effect.suspend(() => set(wire.listener?.asked() ?? Infinity)))
-    return set
+    const set: (at: number) => void = yield* Alarm.make(Effect.sync(() => set(wire.listener?.asked() ?? Infinity)))
+    return (at) => Effect.sync(() => set(at))
   })
 
 /** One socket and the session on it. */

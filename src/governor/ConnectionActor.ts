@@ -9,8 +9,9 @@
  *
  * Interrupting the fiber closes the connection at once, whatever it is doing.
  */
-import { Effect, Exit, Queue, type Scope } from "effect"
+import { Effect, Exit, type Scope } from "effect"
 import type { Reason } from "../domain/MailError.ts"
+import type { Inbox } from "./Inbox.ts"
 
 /** What the governor needs to know of a connection, IMAP or SMTP. */
 export interface Governed {
@@ -40,27 +41,27 @@ export interface Connecting<C extends Governed> {
 
 /** What the owner of the actor is told. */
 export interface Reports {
-  readonly opened: Effect.Effect<void>
+  readonly opened: () => void
   /** Free again, with this mailbox selected. */
-  readonly done: (affinity: string | undefined) => Effect.Effect<void>
+  readonly done: (affinity: string | undefined) => void
   /** It listens no more, and has this mailbox selected. */
-  readonly rested: (affinity: string | undefined) => Effect.Effect<void>
+  readonly rested: (affinity: string | undefined) => void
   /** Closing; no more messages, please. */
-  readonly closing: Effect.Effect<void>
+  readonly closing: () => void
   /** Something happened in a mailbox it rested on, or may have happened while it did not listen; and how the rest ended. */
-  readonly heard: (mailbox: string, exit: Exit.Exit<void, Reason>) => Effect.Effect<void>
+  readonly heard: (mailbox: string, exit: Exit.Exit<void, Reason>) => void
 }
 
 /** Opens a connection, serves it, closes it. Fails only with the reason for which it could not be opened. */
 export const serve = <C extends Governed>(
   connecting: Connecting<C>,
-  inbox: Queue.Queue<Message<C>>,
+  inbox: Inbox<Message<C>>,
   reports: Reports
 ): Effect.Effect<void, Reason> =>
   Effect.scoped(Effect.gen(function*() {
     const connection = yield* connecting.open
-    yield* Effect.forkScoped(connection.closed.pipe(Effect.andThen(Queue.offer(inbox, { _tag: "Died" }))))
-    yield* reports.opened
+    yield* Effect.forkScoped(connection.closed.pipe(Effect.map(() => inbox.put({ _tag: "Died" }))))
+    reports.opened()
     // The scope sees how the work ends: after `Broken` or an interruption the socket closes without a goodbye.
     yield* work(connection, connecting, inbox, reports)
   })).pipe(Effect.catchTag("Broken", () => Effect.void))
@@ -78,16 +79,14 @@ const broken: Broken = { _tag: "Broken" }
 const work = <C extends Governed>(
   connection: C,
   connecting: Connecting<C>,
-  inbox: Queue.Queue<Message<C>>,
+  inbox: Inbox<Message<C>>,
   reports: Reports
 ): Effect.Effect<void, Broken> => {
-  const next: Effect.Effect<void, Broken> = Effect.flatMap(
-    Queue.take(inbox),
-    (message) =>
-      Effect.flatMap(
-        serveOne(connection, connecting, inbox, reports, message),
-        (goesOn) => goesOn ? next : Effect.void
-      )
+  const next: Effect.Effect<void, Broken> = inbox.next((message) =>
+    Effect.flatMap(
+      serveOne(connection, connecting, inbox, reports, message),
+      (goesOn) => goesOn ? next : Effect.void
+    )
   )
   return next
 }
@@ -96,7 +95,7 @@ const work = <C extends Governed>(
 const serveOne = Effect.fnUntraced(function*<C extends Governed>(
   connection: C,
   connecting: Connecting<C>,
-  inbox: Queue.Queue<Message<C>>,
+  inbox: Inbox<Message<C>>,
   reports: Reports,
   message: Message<C>
 ): Effect.fn.Return<boolean, Broken> {
@@ -105,7 +104,7 @@ const serveOne = Effect.fnUntraced(function*<C extends Governed>(
       const exit = yield* message.run(connection)
       // a defect or an interruption may have left a command half done
       if (Exit.isFailure(exit) && exit.cause.reasons.some(({ _tag }) => _tag !== "Fail")) {
-        yield* reports.closing
+        reports.closing()
         return yield* Effect.fail(broken)
       }
       break
@@ -113,28 +112,28 @@ const serveOne = Effect.fnUntraced(function*<C extends Governed>(
     case "Rest": {
       const rested = yield* Effect.raceFirst(
         Effect.exit(connecting.rest(connection, message.mailbox)),
-        Queue.peek(inbox)
+        inbox.arrival
       )
       if (!Exit.isExit(rested)) return true
-      yield* reports.heard(message.mailbox, rested)
+      reports.heard(message.mailbox, rested)
       if (!connection.isUsable()) break
-      yield* reports.rested(connecting.affinityOf(connection))
+      reports.rested(connecting.affinityOf(connection))
       return true
     }
     case "Close":
       return false
     case "Died":
-      yield* reports.closing
+      reports.closing()
       return yield* Effect.fail(broken)
   }
   if (!connection.isUsable()) {
-    yield* reports.closing
+    reports.closing()
     return yield* Effect.fail(broken)
   }
   if (connecting.isSpent(connection)) {
-    yield* reports.closing
+    reports.closing()
     return false
   }
-  yield* reports.done(connecting.affinityOf(connection))
+  reports.done(connecting.affinityOf(connection))
   return true
 })

@@ -7,7 +7,7 @@
  * out of the queue, or, when it runs for nobody else, ends the connection it runs on: its protocol state is unknown.
  */
 import type { Context } from "effect"
-import { Cause, Clock, Deferred, Duration, Effect, Exit, FiberMap, Latch, Queue, type Scope } from "effect"
+import { Cause, Clock, Duration, Effect, Exit, FiberMap, Scheduler, type Scope } from "effect"
 import { AccountClosed, ConnectionLost, QueueFull, type Reason, TimedOut } from "../domain/MailError.ts"
 import * as Alarm from "../driver/Alarm.ts"
 import { Bells, type Ear } from "./Bells.ts"
@@ -15,6 +15,7 @@ import { type Connecting, type Governed, type Message, serve } from "./Connectio
 import { type Action, Dispatcher, type DispatcherOptions, type Event, type Request } from "./Dispatcher.ts"
 import { AgentCounts, type GovernorStats } from "./GovernorStats.ts"
 import { HostLimits, type Tenant } from "./HostLimits.ts"
+import { Inbox } from "./Inbox.ts"
 import { failureOf, Pace } from "./Pace.ts"
 import type { RequestOptions, SharedRequestOptions, SharedWork } from "./Requests.ts"
 import type { Protocol, Telemetry } from "./Telemetry.ts"
@@ -63,7 +64,7 @@ interface Pending<C> {
 }
 
 interface Actor<C> {
-  readonly inbox: Queue.Queue<Message<C>>
+  readonly inbox: Inbox<Message<C>>
   serving: ReadonlyArray<Pending<C>>
   opened: boolean
   /** Its work has begun: nobody can leave any more without ending the connection. */
@@ -84,18 +85,30 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
   const actors = new Map<number, Actor<C>>()
   const bells = new Bells()
   const agentCounts = new AgentCounts()
-  const due = yield* Latch.make(false)
+  const turns = (yield* Scheduler.Scheduler).makeDispatcher()
+  let isDue = false
   let nextRequest = 1
   let peak = 0
   let opened = 0
   let openFailure: Cause.Cause<Reason> = Cause.fail(new AccountClosed({}))
 
   const fibers = yield* FiberMap.make<number, unknown, never>()
-  const setAlarm = yield* Alarm.make(due.open)
+  const run = yield* FiberMap.runtime(fibers)()
 
-  const tenant: Tenant = { host, asked: () => due.openUnsafe() }
+  /** Decides in the next turn of the scheduler: requests that come together are seen together, and share commands. */
+  const decideSoon = () => {
+    if (isDue) return
+    isDue = true
+    turns.scheduleTask(decide, 0)
+  }
+  const setAlarm = yield* Alarm.make(Effect.sync(decideSoon))
 
-  const report = (event: Event) => (dispatcher.apply(event, now()), due.open)
+  const tenant: Tenant = { host, asked: decideSoon }
+
+  const report = (event: Event): void => {
+    dispatcher.apply(event, now())
+    decideSoon()
+  }
 
   // --- carrying out
 
@@ -110,28 +123,26 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
       },
       self.inbox,
       {
-        opened: Effect.suspend(() => {
+        opened: () => {
           opened++
           self.opened = true
           pace.opened()
-          return report({ _tag: "Opened", connection: id })
-        }),
-        done: (affinity) =>
-          Effect.suspend(() => {
-            self.serving = []
-            return report({ _tag: "Done", connection: id, affinity })
-          }),
-        rested: (affinity) => Effect.suspend(() => report({ _tag: "Rested", connection: id, affinity })),
-        closing: Effect.suspend(() => report({ _tag: "Closing", connection: id })),
-        heard: (mailbox, exit) =>
-          Effect.sync(() => {
-            pace.worked(exit)
-            bells.ring(mailbox)
-          })
+          report({ _tag: "Opened", connection: id })
+        },
+        done: (affinity) => {
+          self.serving = []
+          report({ _tag: "Done", connection: id, affinity })
+        },
+        rested: (affinity) => report({ _tag: "Rested", connection: id, affinity }),
+        closing: () => report({ _tag: "Closing", connection: id }),
+        heard: (mailbox, exit) => {
+          pace.worked(exit)
+          bells.ring(mailbox)
+        }
       }
     ).pipe(
       Effect.onExit((exit) =>
-        Effect.suspend(() => {
+        Effect.sync(() => {
           actors.delete(id)
           for (const pending of self.serving) pending.fail(gone(self.begun))
           if (!self.opened && Exit.isFailure(exit)) {
@@ -150,18 +161,18 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
       Effect.ignore
     )
 
-  const carryOut = (action: Action): Effect.Effect<unknown> | undefined => {
+  const carryOut = (action: Action): void => {
     switch (action._tag) {
-      case "Open":
-        return Effect.flatMap(Queue.unbounded<Message<C>>(), (inbox) => {
-          const self: Actor<C> = { inbox, serving: [], opened: false, begun: false }
-          actors.set(action.connection, self)
-          peak = Math.max(peak, actors.size)
-          return FiberMap.run(fibers, action.connection, actor(action.connection, self))
-        })
+      case "Open": {
+        const self: Actor<C> = { inbox: new Inbox(), serving: [], opened: false, begun: false }
+        actors.set(action.connection, self)
+        peak = Math.max(peak, actors.size)
+        run(action.connection, actor(action.connection, self))
+        return
+      }
       case "Run": {
         const actor = actors.get(action.connection)
-        if (actor === undefined) return undefined
+        if (actor === undefined) return
         const serving = action.requests.flatMap((id) => pendings.get(id) ?? [])
         actor.serving = serving
         actor.begun = false
@@ -175,19 +186,16 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
           actor.begun = true
           return serving[0].run(connection, companions)
         }
-        Queue.offerUnsafe(actor.inbox, { _tag: "Work", run })
-        return undefined
+        actor.inbox.put({ _tag: "Work", run })
+        return
       }
       case "Rest":
-      case "Close": {
-        const actor = actors.get(action.connection)
-        if (actor !== undefined) Queue.offerUnsafe(actor.inbox, action)
-        return undefined
-      }
-      case "Fail": {
+      case "Close":
+        actors.get(action.connection)?.inbox.put(action)
+        return
+      case "Fail":
         pendings.get(action.request)?.fail(failures[action.why]())
-        return undefined
-      }
+        return
     }
   }
 
@@ -208,42 +216,48 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
     )
   }
 
-  const plan = Effect.fnUntraced(function*() {
-    due.closeUnsafe()
+  const decide = () => {
+    isDue = false
     pace.tick()
     dispatcher.apply({ _tag: "Pressed", pressed: hostLimits.isShort(tenant) }, now())
-    for (const action of dispatcher.plan(now())) {
-      const effect = carryOut(action)
-      if (effect !== undefined) yield* effect
-    }
-    yield* setAlarm(Math.min(dispatcher.wakeAt(now()) ?? Infinity, pace.wakeAt))
-  })
+    for (const action of dispatcher.plan(now())) carryOut(action)
+    setAlarm(Math.min(dispatcher.wakeAt(now()) ?? Infinity, pace.wakeAt))
+  }
 
   // --- waiting callers
 
+  /** Waits for the answer. What is started for the request is told whom to answer, and released with it. */
   const enqueue = <A, E>(
     { affinity, agent, operation, waited = 0 }: RequestOptions,
     shared: { readonly key: string | undefined; readonly size: number },
-    start: (id: number) => {
-      readonly reply: Deferred.Deferred<A, E | Reason>
+    start: (id: number, answer: (exit: Exit.Exit<A, E | Reason>) => void) => {
       readonly run: Pending<C>["run"]
       readonly release?: () => void
     }
   ): Effect.Effect<A, E | Reason> =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(Effect.makeSpan("mail.wait"), (span) => {
-        if (dispatcher.isShutDown) return Effect.fail(new AccountClosed({}))
-        if (pace.refusal !== undefined) return Effect.fail(pace.refusal)
+    Effect.flatMap(Effect.makeSpan("mail.wait"), (span) =>
+      Effect.callback<A, E | Reason>((resume) => {
+        if (dispatcher.isShutDown) return resume(Effect.fail(new AccountClosed({})))
+        if (pace.refusal !== undefined) return resume(Effect.fail(pace.refusal))
         const id = nextRequest++
         const since = now()
-        const { release, reply, run } = start(id)
         const endSpan = () => {
           if (span.status._tag === "Started") span.end(clock.currentTimeNanosUnsafe(), Exit.void)
         }
+        const leave = () => {
+          endSpan()
+          pendings.delete(id)
+          release?.()
+        }
+        const answer = (exit: Exit.Exit<A, E | Reason>) => {
+          leave()
+          resume(exit)
+        }
+        const { release, run } = start(id, answer)
         const pending: Pending<C> = {
           request: { id, agent, affinity, shareKey: shared.key, size: shared.size, since: since - waited },
           run,
-          fail: (cause) => void Deferred.doneUnsafe(reply, Exit.failCause(cause)),
+          fail: (cause) => answer(Exit.failCause(cause)),
           begun: () => {
             endSpan()
             agentCounts.served(agent, now() - since)
@@ -253,23 +267,18 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
           connection: undefined
         }
         pendings.set(id, pending)
-        return report({ _tag: "Submitted", request: pending.request }).pipe(
-          Effect.andThen(restore(Deferred.await(reply))),
-          Effect.onExit((exit) => {
-            endSpan()
-            pendings.delete(id)
-            release?.()
-            return Exit.hasInterrupts(exit) && !Deferred.isDoneUnsafe(reply) ? withdraw(pending) : Effect.void
-          })
-        )
-      })
-    )
+        report({ _tag: "Submitted", request: pending.request })
+        return Effect.suspend(() => {
+          leave()
+          return withdraw(pending)
+        })
+      }))
 
   /** Nobody waits for it any more. Waits until a connection that had to end for it has closed. */
   const withdraw = (pending: Pending<C>): Effect.Effect<void> => {
     pending.withdrawn = true
     const { connection } = pending
-    if (connection === undefined) return report({ _tag: "Withdrawn", request: pending.request.id }).pipe(Effect.asVoid)
+    if (connection === undefined) return Effect.sync(() => report({ _tag: "Withdrawn", request: pending.request.id }))
     const actor = actors.get(connection)
     const isNeeded = actor === undefined || !actor.begun || actor.serving.some(({ withdrawn }) => !withdrawn)
     return isNeeded ? Effect.void : FiberMap.remove(fibers, connection)
@@ -286,7 +295,7 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
       const since = now()
       const attributes = { "mail.protocol": protocol, "mail.operation": operation }
       const traced = Effect.withSpan(work, "mail.command", { attributes, captureStackTrace: false })
-      return Effect.map(Effect.exit(Effect.provideContext(traced, context)), (exit) => {
+      return Effect.map(Effect.exit(Effect.updateContext(traced, () => context)), (exit) => {
         telemetry.worked(protocol, agent, operation, now() - since)
         pace.worked(exit)
         answer(exit)
@@ -299,40 +308,31 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
     work: (connection: C) => Effect.Effect<A, E>
   ) =>
     Effect.contextWith((context: Context.Context<never>) =>
-      enqueue<A, E>(request, { key: undefined, size: 1 }, () => {
-        const reply = Deferred.makeUnsafe<A, E | Reason>()
-        return {
-          reply,
-          run: (connection) =>
-            perform(
-              request,
-              context,
-              Effect.suspend(() => work(connection)),
-              (exit) => Deferred.doneUnsafe(reply, exit)
-            )
-        }
-      })
+      enqueue<A, E>(request, { key: undefined, size: 1 }, (_id, answer) => ({
+        run: (connection) => perform(request, context, Effect.suspend(() => work(connection)), answer)
+      }))
     )
 
   const sharing: Governor<C>["sharing"] = <P, A>() => {
-    const entries = new Map<number, { readonly payload: P; readonly reply: Deferred.Deferred<A, Reason> }>()
+    interface Entry {
+      readonly payload: P
+      readonly answer: (exit: Exit.Exit<A, Reason>) => void
+    }
+    const entries = new Map<number, Entry>()
     return (request: SharedRequestOptions, payload: P, work: SharedWork<C, P, A>) =>
       Effect.contextWith((context: Context.Context<never>) =>
-        enqueue<A, never>(request, request, (id) => {
-          const reply = Deferred.makeUnsafe<A, Reason>()
-          entries.set(id, { payload, reply })
+        enqueue<A, never>(request, request, (id, answer) => {
+          entries.set(id, { payload, answer })
           return {
-            reply,
             release: () => entries.delete(id),
             run: (connection, companions) => {
               const together = [id, ...companions].flatMap((each) => entries.get(each) ?? [])
               const payloads = together.map((entry) => entry.payload)
               return perform(request, context, Effect.suspend(() => work(connection, payloads)), (exit) => {
-                together.forEach(({ reply }, index) => {
-                  const own = Exit.isSuccess(exit)
-                    ? exit.value[index] ?? Exit.die("unanswered")
-                    : Exit.failCause(exit.cause)
-                  Deferred.doneUnsafe(reply, own)
+                together.forEach(({ answer }, index) => {
+                  answer(
+                    Exit.isSuccess(exit) ? exit.value[index] ?? Exit.die("unanswered") : Exit.failCause(exit.cause)
+                  )
                 })
               })
             }
@@ -343,11 +343,14 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
 
   const watch: Governor<C>["watch"] = (mailbox) =>
     Effect.acquireRelease(
-      Effect.suspend(() => Effect.as(report({ _tag: "Watched", mailbox }), bells.add(mailbox))),
+      Effect.sync(() => {
+        report({ _tag: "Watched", mailbox })
+        return bells.add(mailbox)
+      }),
       (bell) =>
-        Effect.suspend(() => {
+        Effect.sync(() => {
           bells.remove(mailbox, bell)
-          return report({ _tag: "Unwatched", mailbox })
+          report({ _tag: "Unwatched", mailbox })
         })
     ).pipe(Effect.map((bell) => Bells.ear(bell, () => dispatcher.isListening(mailbox))))
 
@@ -376,10 +379,11 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
       bells.ringAll()
       // Nobody waits for an answer any more, nor for a connection to open; those that have nothing to do say goodbye.
       const leave = ([id, { inbox, opened, serving }]: [number, Actor<C>]) =>
-        opened && serving.length === 0 ? Queue.offer(inbox, { _tag: "Close" }) : FiberMap.remove(fibers, id)
+        opened && serving.length === 0
+          ? Effect.sync(() => inbox.put({ _tag: "Close" }))
+          : FiberMap.remove(fibers, id)
       return Effect.andThen(Effect.forEach(actors, leave, { concurrency: "unbounded" }), FiberMap.awaitEmpty(fibers))
     })
   )
-  yield* Effect.forkScoped(Effect.forever(Effect.andThen(due.await, Effect.suspend(plan))))
   return governor
 })

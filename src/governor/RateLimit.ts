@@ -232,7 +232,7 @@ const makeLimited = Effect.fnUntraced(function*(options: RateLimitOptions) {
       yield* Effect.yieldNow
       wake.closeUnsafe()
       const next = yield* goRound()
-      if (next !== Infinity) yield* setAlarm(Math.min(next, (yield* Clock.currentTimeMillis) + longestSleepMillis))
+      if (next !== Infinity) setAlarm(Math.min(next, (yield* Clock.currentTimeMillis) + longestSleepMillis))
       yield* wake.await
     }
   })
