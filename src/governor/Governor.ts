@@ -95,7 +95,7 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
   const fibers = yield* FiberMap.make<number, unknown, never>()
   const run = yield* FiberMap.runtime(fibers)()
 
-  /** Decides in the next turn of the scheduler: requests that come together are seen together, and share commands. */
+  /** Decides in the next turn of the scheduler, so that requests that come together are seen together and share commands. */
   const decideSoon = () => {
     if (isDue) return
     isDue = true
