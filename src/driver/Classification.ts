@@ -176,6 +176,12 @@ const temporary = /tempora(?:ry|rily)|try (?:it )?(?:again )?later|not available
 const noSuchMailbox =
   /(?:mailbox|folder)\b.*(?:does ?n[o']t exist|not exist|not found|unknown)|(?:no such|unknown|nonexistent) (?:mailbox|folder)/i
 
+/**
+ * Dovecot says this of a mailbox that was deleted, for as long as the session lasts and also when there is another mailbox
+ * of that name. A session that begins now has it right.
+ */
+const staleSession = /mailbox was deleted under us/i
+
 /** Exchange Online says this of its own back end, after a login that was right. */
 const notConnected = /authenticated but not connected/i
 
@@ -217,9 +223,11 @@ const loginRows: ReadonlyArray<ImapRow> = [
 
 /**
  * Commands. OVERQUOTA is a full mailbox, except in Gmail's words about bandwidth. SERVERBUG is transient: Dovecot says it
- * of any internal error, and most of them have passed by the next attempt. ALREADYEXISTS is left to the caller.
+ * of any internal error, and most of them have passed by the next attempt. ALREADYEXISTS is left to the caller. A session
+ * that is stale is as good as lost, and the command has not taken place.
  */
 const commandRows: ReadonlyArray<ImapRow> = [
+  { status: "NO", text: staleSession, reason: ({ text }) => new ConnectionLost({ detail: text, written: false }) },
   { text: slowDown, reason: throttled },
   { codes: ["OVERQUOTA"], reason: ({ text }) => new QuotaExceeded({ response: text }) },
   {

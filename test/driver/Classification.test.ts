@@ -95,6 +95,8 @@ describe("a refused IMAP command", () => {
     ["NO [NOPERM] Permission denied", "Rejected"],
     ["NO [CANNOT] Invalid mailbox name", "Rejected"],
     ["NO [ALREADYEXISTS] Mailbox already exists", "Rejected"],
+    ["NO Mailbox was deleted under us (0.001 + 0.000 secs).", "ConnectionLost"],
+    ["NO [TRYCREATE] Mailbox was deleted under us", "ConnectionLost"],
     ["NO no", "Rejected"],
     ["NO Mailbox does not exist", "MailboxNotFound"],
     ["NO No such mailbox", "MailboxNotFound"],

@@ -77,6 +77,18 @@ describe("a command of the IMAP adapter", () => {
         assert.deepInclude(yield* failure(run(connection)), { _tag: "QuotaExceeded", response: "full" })
       }).pipe(Effect.provide(imapflow.layer)))
 
+    it.effect(`${name}: a session that does not know of the mailbox any more is given up, and nothing has been done`, () =>
+      Effect.gen(function*() {
+        const { connection, server } = yield* session(
+          script(wire, ["S: $ NO [TRYCREATE] Mailbox was deleted under us (0.001 + 0.000 secs)."], after),
+          select
+        )
+        const detail = "Mailbox was deleted under us"
+        assert.deepInclude(yield* failure(run(connection)), { _tag: "ConnectionLost", detail, written: false })
+        assert.isFalse(connection.isUsable())
+        yield* server.idle
+      }).pipe(Effect.provide(imapflow.layer)))
+
     it.effect(`${name}: a BAD is a rejection with that code`, () =>
       Effect.gen(function*() {
         const { connection } = yield* session(script(wire, ["S: $ BAD what"]), select)

@@ -216,9 +216,11 @@ export class Link {
     const refusal = error !== undefined && isRefusal(error) ? error : this.#witness.refusal()
     if (refusal !== undefined) {
       const missing = error?.mailboxMissing === true || error?.code === "NotFound"
-      return missing && subject.mailbox !== undefined
+      const reason = missing && subject.mailbox !== undefined
         ? new MailboxNotFound({ mailbox: subject.mailbox })
         : this.#refused(refusal, subject)
+      if (reason._tag === "ConnectionLost") this.#break()
+      return reason
     }
     if (this.client.isClosed || !this.client.usable) return this.lost(written)
     if (error?.code === "NotFound" && subject.mailbox !== undefined) {
