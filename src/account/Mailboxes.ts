@@ -14,7 +14,7 @@ export interface ListOptions {
 const knownMillis = 60_000
 
 export const make = (operations: Operations) => {
-  const { onConnection, retrying } = operations
+  const { onConnection, removals, retrying } = operations
   const always = retrying("always")
   let known: { readonly mailboxes: ReadonlyArray<Mailbox>; readonly until: number } | undefined
   const forget = () =>
@@ -25,6 +25,9 @@ export const make = (operations: Operations) => {
   const simple = <A>(work: (connection: ImapConnection) => Effect.Effect<A, Reason>) => always(onConnection(work))
   const changing = <A>(work: (connection: ImapConnection) => Effect.Effect<A, Reason>) =>
     Effect.tap(retrying("change")(onConnection(work)), forget)
+
+  /** Whatever became of it: a mailbox may have another name now, or none. */
+  const removing = (work: Effect.Effect<void, Reason>) => Effect.ensuring(work, Effect.sync(() => removals.happened()))
 
   const list = (options?: ListOptions): Effect.Effect<ReadonlyArray<Mailbox>, Reason> =>
     Effect.tap(
@@ -65,12 +68,14 @@ export const make = (operations: Operations) => {
     create: (mailbox: string): Effect.Effect<void, Reason> => changing((connection) => connection.create(mailbox)),
     rename: (from: string, to: string): Effect.Effect<void, Reason> =>
       Effect.tap(
-        retrying("unwritten")(onConnection((connection) => connection.rename(from, to))),
+        retrying("unwritten")(onConnection((connection) => removing(connection.rename(from, to)))),
         forget
       ),
     /** Deleting what is not there is done. */
     delete: (mailbox: string): Effect.Effect<void, Reason> =>
-      changing((connection) => Effect.catchTag(connection.delete(mailbox), "MailboxNotFound", () => Effect.void)),
+      changing((connection) =>
+        Effect.catchTag(removing(connection.delete(mailbox)), "MailboxNotFound", () => Effect.void)
+      ),
     subscribe: (mailbox: string): Effect.Effect<void, Reason> =>
       changing((connection) => connection.subscribe(mailbox)),
     unsubscribe: (mailbox: string): Effect.Effect<void, Reason> =>

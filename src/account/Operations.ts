@@ -26,6 +26,7 @@ import * as Telemetry from "../governor/Telemetry.ts"
 import { Arrivals } from "./Arrivals.ts"
 import { CurrentLease, Lease } from "./Lease.ts"
 import { Listening } from "./Listening.ts"
+import { Removals } from "./Removals.ts"
 
 /**
  * A mailbox to be selected; with `uidValidity` only as long as it is the same mailbox (I12). The connection will know of
@@ -62,6 +63,8 @@ export interface Operations {
   readonly rates: RateLimit
   /** What connections know of new messages. */
   readonly arrivals: Arrivals
+  /** Mailboxes that the account has deleted or renamed. */
+  readonly removals: Removals
   /** Repeats as the account's policy says, where it is safe. */
   readonly retrying: (safety: Safety) => <A>(attempt: Effect.Effect<A, Reason>) => Effect.Effect<A, Reason>
   /** One attempt of IMAP work on any connection. */
@@ -166,6 +169,7 @@ export const make = Effect.fnUntraced(function*(
   const imapDriver = yield* ImapDriver
   const smtpDriver = yield* SmtpDriver
   const arrivals = new Arrivals()
+  const removals = new Removals()
   const telemetry = yield* Telemetry.make(config.name)
   const listening = new Listening()
 
@@ -260,6 +264,8 @@ export const make = Effect.fnUntraced(function*(
 
   const leased = Effect.map(CurrentLease, (lease) => lease?.of(imap))
 
+  const upToDate = (connection: ImapConnection) => Effect.mapError(removals.noted(connection), unwritten)
+
   const submit = <A, E>(
     work: (connection: ImapConnection, lease: Lease | undefined) => Effect.Effect<A, E>,
     needs?: Needs<A>
@@ -270,7 +276,12 @@ export const make = Effect.fnUntraced(function*(
         needs?.octetsOf,
         (caller, begin) => {
           const begun = (connection: ImapConnection) => Effect.andThen(begin, work(connection, lease))
-          return lease === undefined ? imap.submit({ ...caller, affinity: needs?.affinity }, begun) : lease.run(begun)
+          return lease === undefined
+            ? imap.submit(
+              { ...caller, affinity: needs?.affinity },
+              (connection) => Effect.andThen(upToDate(connection), begun(connection))
+            )
+            : lease.run(begun)
         }
       ))
 
@@ -311,6 +322,7 @@ export const make = Effect.fnUntraced(function*(
               { begin, uid, payload },
               (connection, entries) =>
                 Effect.forEach(entries, (entry) => entry.begin, { discard: true }).pipe(
+                  Effect.andThen(upToDate(connection)),
                   Effect.andThen(
                     select(arrivals, connection, { ...place, uid: Math.max(...entries.map((entry) => entry.uid)) })
                   ),
@@ -332,6 +344,7 @@ export const make = Effect.fnUntraced(function*(
     smtp,
     rates,
     arrivals,
+    removals,
     retrying: (safety) => {
       const repeating = RetryPolicy.retrying(
         policy,
