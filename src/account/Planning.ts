@@ -278,9 +278,10 @@ export const make = (
     given: Draft,
     sending?: SendingOptions
   ): Effect.fn.Return<Check<Receipt>, Reason> {
-    const complete = yield* composing.complete(given)
+    // what is attached is read once, and may not be there a second time
+    const complete = yield* withAttachmentBytes(yield* composing.complete(given), config.limits.maxMessageBytes)
+    const { attachments, ...rest } = complete
     const { envelope, messageId, source } = yield* composing.toSend(complete)
-    const { attachments, ...rest } = yield* withAttachmentBytes(complete)
     const size = source.length
     if (options?.maxMessageBytes !== undefined && size > options.maxMessageBytes) {
       return yield* new TooLarge({ size, limit: options.maxMessageBytes })

@@ -3,12 +3,11 @@
  * attachments. Everything that reaches the composer from here is free of line breaks, so no value can become a header
  * of its own (header injection). Knows nothing of the package that writes the message.
  */
-import { Cause, Effect, Stream } from "effect"
-import { readFile, stat } from "node:fs/promises"
-import { basename } from "node:path"
+import { Effect } from "effect"
 import { isMailbox } from "../domain/AddressText.ts"
 import type { AddressInput, Attachment, Draft } from "../domain/Draft.ts"
 import { InvalidInput, TooLarge } from "../domain/MailError.ts"
+import { readContent, type Room } from "./AttachmentBytes.ts"
 import { canonicalText } from "./LineEnds.ts"
 import type { ComposeOptions } from "./MessageComposer.ts"
 
@@ -284,15 +283,6 @@ const invitation = Effect.fnUntraced(function*(
   }
 })
 
-/** The octets that are in memory already, and how many there may be. */
-interface Room {
-  readonly before: number
-  readonly limit: number
-}
-
-const fits = ({ before, limit }: Room, octets: number): Effect.Effect<void, TooLarge> =>
-  before + octets <= limit ? Effect.void : Effect.fail(new TooLarge({ size: before + octets, limit }))
-
 const part = Effect.fnUntraced(function*(
   field: string,
   given: Attachment,
@@ -302,7 +292,7 @@ const part = Effect.fnUntraced(function*(
   const filename = given.filename ? yield* fitting(`${field}.filename`, given.filename) : undefined
   const type = given.type === undefined ? undefined : yield* media(`${field}.type`, given.type)
   const contentId = given.contentId === undefined ? undefined : yield* id(`${field}.contentId`, given.contentId)
-  const read = yield* content(field, given.content, room)
+  const read = yield* readContent(field, given.content, room)
   return {
     content: read.octets,
     type: type ?? (filename === undefined ? read.type : undefined),
@@ -311,59 +301,3 @@ const part = Effect.fnUntraced(function*(
     contentId
   }
 })
-
-interface Read {
-  readonly octets: Buffer
-  readonly type?: string
-  readonly filename?: string
-}
-
-const content = (
-  field: string,
-  given: Attachment["content"],
-  room: Room
-): Effect.Effect<Read, InvalidInput | TooLarge> => {
-  if ("bytes" in given) {
-    const { buffer, byteLength, byteOffset } = given.bytes
-    return Effect.as(fits(room, byteLength), { octets: Buffer.from(buffer, byteOffset, byteLength) })
-  }
-  if ("text" in given) {
-    return Effect.as(fits(room, Buffer.byteLength(given.text)), {
-      octets: Buffer.from(given.text, "utf8"),
-      type: "text/plain; charset=utf-8"
-    })
-  }
-  if ("path" in given) return file(field, given.path, room)
-  let length = 0
-  const chunks: Array<Uint8Array> = []
-  return Stream.runForEach(given.stream, (chunk) => {
-    length += chunk.length
-    chunks.push(chunk)
-    return fits(room, length)
-  }).pipe(
-    Effect.map(() => ({ octets: Buffer.concat(chunks) })),
-    Effect.catchCause((cause) => {
-      if (Cause.hasInterruptsOnly(cause)) return Effect.interrupt
-      const error = Cause.squash(cause)
-      return Effect.fail(
-        error instanceof TooLarge ? error : invalid(`${field}.stream`, `cannot be read (${messageOf(error)})`)
-      )
-    })
-  )
-}
-
-const file = Effect.fnUntraced(function*(
-  field: string,
-  path: string,
-  room: Room
-): Effect.fn.Return<Read, InvalidInput | TooLarge> {
-  const unreadable = (error: unknown) => invalid(`${field}.path`, `cannot be read (${messageOf(error)})`)
-  const found = yield* Effect.tryPromise({ try: () => stat(path), catch: unreadable })
-  // devices and pipes can be endless
-  if (!found.isFile()) return yield* unreadable("not a file")
-  yield* fits(room, found.size)
-  const octets = yield* Effect.tryPromise({ try: (signal) => readFile(path, { signal }), catch: unreadable })
-  return { octets, filename: basename(path) }
-})
-
-const messageOf = (error: unknown): string => error instanceof Error ? error.message : String(error)

@@ -116,6 +116,22 @@ describe("a plan", () => {
       )
     }))
 
+  it.effect("holds what a draft attaches, which is read once", () =>
+    Effect.gen(function*() {
+      const { sandbox, sandboxed } = yield* worldOf(start)
+      let reads = 0
+      const once = Stream.suspend(() => reads++ === 0 ? Stream.make(new Uint8Array([1, 2, 3])) : Stream.empty)
+      yield* sandboxed.send(new Draft({ ...letter, attachments: [{ content: { stream: once }, filename: "a.bin" }] }))
+      const attached = (yield* sandbox.plan).steps.flatMap((step) =>
+        step._tag === "Send" ? step.draft.attachments ?? [] : []
+      )
+      assert.deepStrictEqual(
+        attached.map(({ content, filename }) => ["bytes" in content ? [...content.bytes] : content, filename]),
+        [[[1, 2, 3], "a.bin"]]
+      )
+      assert.strictEqual(reads, 1)
+    }))
+
   it.effect("of nothing says so", () =>
     Effect.gen(function*() {
       const { sandbox } = yield* worldOf(start)
