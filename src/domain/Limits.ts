@@ -45,7 +45,10 @@ const defaulted = {
   imapConnections: withDefault(Positive, defaults.imapConnections),
   /** Hard cap on SMTP sockets of the account. */
   smtpConnections: withDefault(Positive, defaults.smtpConnections),
-  /** Requests that may wait; one more fails with `QueueFull`. */
+  /**
+   * Requests that may wait; one more fails with `QueueFull`. A stream of messages makes up to `imapConnections` + 1 of
+   * them at once.
+   */
   queue: withDefault(Positive, defaults.queue),
   /**
    * The longest wait for rate windows and for a connection together, of each attempt. It fails as soon as it is known
@@ -64,7 +67,8 @@ const defaulted = {
   batchBytes: withDefault(Positive, defaults.batchBytes),
   /**
    * Octets of one message that is composed or read, of one part or header that is fetched: they are held in memory. A
-   * larger one fails with `TooLarge`; `source` and `attachment` stream it.
+   * larger one fails with `TooLarge`; `source` and `attachment` stream it. A part or header of up to 16 MiB is fetched in
+   * any case.
    */
   maxMessageBytes: withDefault(Positive, defaults.maxMessageBytes),
   /** Messages sent over one SMTP connection before it is replaced. */
