@@ -21,8 +21,13 @@ const piecesOf = (text: string): ReadonlyArray<string> =>
 export const secretOf = (login: Login): string =>
   Redacted.value(login._tag === "Password" ? login.password : login.token)
 
-/** Makes the function that takes the secret of these credentials out of a text, in whatever form it was sent. */
+/** Takes the secret of these credentials out of a text, in whatever form it was sent. What it takes for that is made once. */
 export const withoutSecretOf = (login: Login): (text: string) => string => {
+  let clean: ((text: string) => string) | undefined
+  return (text) => (clean ??= cleaner(login))(text)
+}
+
+const cleaner = (login: Login): (text: string) => string => {
   const secret = secretOf(login)
   const octets = Buffer.from(secret)
   // a server's line may be read octet by octet

@@ -90,7 +90,7 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
   let nextRequest = 1
   let peak = 0
   let opened = 0
-  let openFailure: Cause.Cause<Reason> = Cause.fail(new AccountClosed({}))
+  let openFailure: Cause.Cause<Reason> | undefined
 
   const fibers = yield* FiberMap.make<number, unknown, never>()
   const run = yield* FiberMap.runtime(fibers)()
@@ -204,7 +204,7 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
     Paused: () => Cause.fail(pace.paused()),
     WaitedTooLong: () =>
       Cause.fail(new TimedOut({ wait: "queue", after: Duration.millis(options.maxWaitMillis), written: false })),
-    OpenFailed: () => openFailure,
+    OpenFailed: () => openFailure ?? Cause.fail(new AccountClosed({})),
     ShutDown: () => Cause.fail(new AccountClosed({}))
   }
 

@@ -24,7 +24,7 @@ export const makeConnection = (link: Link, decoders: Decoders): ImapConnection =
   client.namespace = { prefix: "", delimiter: client.namespace?.delimiter }
   const capabilities = upperCase(client.capabilities.keys())
   const has = (capability: string) => capabilities.has(capability)
-  const wait = makeIdle(link, has("IDLE"))
+  let wait: Effect.Effect<void, Reason> | undefined
   const opened = { last: undefined as Opened | undefined, isListed: false, isOpening: false }
 
   let heard = 0
@@ -303,7 +303,9 @@ export const makeConnection = (link: Link, decoders: Decoders): ImapConnection =
       }),
     noop: link.command((client) => client.noop(), { isSilent: true }),
     idle: Effect.suspend(() =>
-      selected() === undefined ? (link.isUsable() ? notSelected : Effect.fail(link.lost(false))) : wait
+      selected() === undefined
+        ? (link.isUsable() ? notSelected : Effect.fail(link.lost(false)))
+        : wait ??= makeIdle(link, has("IDLE"))
     )
   }
 }

@@ -54,29 +54,30 @@ export const makeIdle = (link: Link, hasIdle: boolean): Effect.Effect<void, Reas
     )
   })
 
-  const poll = Effect.acquireUseRelease(
-    Effect.sync(() => {
-      const bell = { isRung: false, deafen: () => {} }
-      bell.deafen = listen(() => {
-        bell.isRung = true
-      })
-      return bell
-    }),
-    Effect.fnUntraced(function*(bell) {
-      while (!bell.isRung) {
-        yield* Effect.sleep(pollInterval)
-        yield* ask
-      }
-    }),
-    (bell) => Effect.sync(bell.deafen)
-  )
+  const poll = () =>
+    Effect.acquireUseRelease(
+      Effect.sync(() => {
+        const bell = { isRung: false, deafen: () => {} }
+        bell.deafen = listen(() => {
+          bell.isRung = true
+        })
+        return bell
+      }),
+      Effect.fnUntraced(function*(bell) {
+        while (!bell.isRung) {
+          yield* Effect.sleep(pollInterval)
+          yield* ask
+        }
+      }),
+      (bell) => Effect.sync(bell.deafen)
+    )
 
   return Effect.suspend(() => {
-    if (isRefused) return poll
+    if (isRefused) return poll()
     return Effect.flatMap(idle, (isAnswered) => {
       if (isAnswered) return Effect.void
       isRefused = true
-      return poll
+      return poll()
     })
   })
 }
