@@ -12,15 +12,16 @@ const firstCount = 32
 /** Fewer are not worth a round trip of their own. */
 const handful = 256
 /** Messages per millisecond that a server is trusted with before it has shown what it can, where they are small. */
-const presumedRate = 1 / 4
+const presumedRate = 1 / 2
 /** No chunk holds more messages. */
 const maxCount = 10_000
 /** A UID set no longer than this, in octets: RFC 7162 section 4 names 8192 as the portable length of a line. */
 const maxRangeLength = 7_500
-/** The bound for a message in a chunk is so many times the mean that was seen, and lies between these, in octets. */
-const leastPartial = 64 * 1024
+/** A message is whole in its chunk up to this part of what the chunk may hold, and this many times the mean, */
+const wholeShare = 1 / 8
+const wholeMeans = 8
+/** and no message beyond this many octets. */
 const largestPartial = 4 * 1024 * 1024
-const partialMeans = 8
 
 export interface ChunkPlanOptions {
   /** Chunks that run at the same time. */
@@ -38,8 +39,6 @@ export interface ChunkPlanOptions {
 
 export class ChunkPlan {
   static readonly firstCount = firstCount
-  /** The bound for a message of a set that is one small chunk. */
-  static readonly firstPartial = leastPartial
 
   readonly #uids: ReadonlyArray<number>
   readonly #lanes: number
@@ -108,8 +107,8 @@ export class ChunkPlan {
 
   /** Octets to ask of each message at most. */
   get partial(): number {
-    const partial = this.isLearning ? this.#chunkBytes / firstCount : partialMeans * this.#mean
-    return Math.ceil(Math.min(largestPartial, Math.max(leastPartial, partial)))
+    const whole = this.isLearning ? 1 / firstCount : wholeShare
+    return Math.ceil(Math.min(largestPartial, Math.max(whole * this.#chunkBytes, wholeMeans * this.#mean)))
   }
 
   get #mean(): number {

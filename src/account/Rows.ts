@@ -151,7 +151,7 @@ export const make = (operations: Operations) => {
     if (set.size === 0) return Effect.succeed(Stream.empty)
     // Most calls are for one message or few: one command, and no machinery for chunks.
     const { mailbox, uids, uidValidity } = set
-    const wanted = { mailbox, uidValidity, items, sourceLimit: ChunkPlan.firstPartial }
+    const wanted = { mailbox, uidValidity, items, sourceLimit: sharedSourceLimit }
     return Effect.map(chunk(wanted, uids, options), completed)
   }
 

@@ -47,6 +47,14 @@ describe("a batch of long messages", () => {
       assert.isAtMost(fetchesOf(server), 4 + 4)
     }))
 
+  it.effect("has none to complete where some are much longer than most", () =>
+    Effect.gen(function*() {
+      const server = holding(messages(Array.from({ length: 500 }, (_, n) => n % 20 === 19 ? 400_000 : 3_000)))
+      const account = yield* open(server, { limits: { imapConnections: 2 } })
+      yield* Stream.runDrain(account.fetch(Query.inbox, { source: true }))
+      assert.isAtMost(fetchesOf(server), 2 + 2)
+    }))
+
   it.effect("completes the very long ones when their turn comes, not all that are in a chunk", () =>
     Effect.gen(function*() {
       const server = holding(messages(Array.from({ length: 24 }, () => mebi)))
