@@ -50,6 +50,14 @@ export const make = (operations: Operations, mailboxes: Mailboxes) => {
       }
     })
 
+  /** A change of what is there, noted so that every connection will know of it before it searches. */
+  const changing = <A>(
+    connection: ImapConnection,
+    { mailbox, uidValidity }: MessageSet,
+    change: Effect.Effect<A, Reason>
+  ): Effect.Effect<A, Reason> =>
+    Effect.ensuring(change, Effect.sync(() => arrivals.changed(mailbox, uidValidity, connection.selected())))
+
   // --- flags
 
   const flag = (set: MessageSet, options: FlagOptions): Effect.Effect<MessageSet, Reason> =>
@@ -58,7 +66,10 @@ export const make = (operations: Operations, mailboxes: Mailboxes) => {
       (change) =>
         inChunks(set, (chunk) =>
           retrying("change")(inMailbox(set, (connection) =>
-            Effect.andThen(connection.store(chunk.toRange(), change), present(connection, chunk)))))
+            Effect.andThen(
+              changing(connection, chunk, connection.store(chunk.toRange(), change)),
+              present(connection, chunk)
+            ))))
     )
 
   // --- copies
@@ -108,7 +119,7 @@ export const make = (operations: Operations, mailboxes: Mailboxes) => {
           const isRepeated = begun !== undefined
           begun = messages
           if (here.isEmpty) return { messages, at: isRepeated ? Option.none() : Option.some(here) }
-          const result = yield* moveOn(connection, here, to, copied)
+          const result = yield* changing(connection, here, moveOn(connection, here, to, copied))
           const at = landed(to, result)
           yield* noting(at)
           return { messages, at: isRepeated ? Option.none() : at }
@@ -154,7 +165,7 @@ export const make = (operations: Operations, mailboxes: Mailboxes) => {
             const here = yield* present(connection, chunk)
             if (removing.isEmpty && here.isEmpty) return here
             removing = removing.union(here)
-            if (!here.isEmpty) yield* connection.expunge(here.toRange())
+            if (!here.isEmpty) yield* changing(connection, here, connection.expunge(here.toRange()))
             return removing
           })))
       }))

@@ -37,6 +37,8 @@ export interface Place {
   readonly uidValidity?: number | undefined
   readonly uid?: number | undefined
   readonly uids?: ReadonlyArray<number> | undefined
+  /** It is to be searched: the connection will know of all that the account has changed there. */
+  readonly searched?: boolean | undefined
 }
 
 /** What an attempt says of itself: the mailbox it will select, and octets for the windows that limit them. */
@@ -106,19 +108,24 @@ export interface Operations {
 const select = (
   arrivals: Arrivals,
   connection: ImapConnection,
-  { mailbox, uid, uids, uidValidity }: Place,
+  { mailbox, searched, uid, uids, uidValidity }: Place,
   lease?: Lease
-): Effect.Effect<SelectedMailbox, Reason> =>
+): Effect.Effect<SelectedMailbox, Reason> => {
+  const before = connection.selected()
   // a mailbox that was opened to read only stays so
-  connection.select(mailbox, { readOnly: lease?.readOnly === true && lease.mailbox === mailbox }).pipe(
+  return connection.select(mailbox, { readOnly: lease?.readOnly === true && lease.mailbox === mailbox }).pipe(
     Effect.filterOrFail(
       (selected) => uidValidity === undefined || uidValidity === selected.uidValidity,
       (selected) => new MailboxChanged({ mailbox, expected: uidValidity ?? 0, actual: selected.uidValidity })
     ),
-    Effect.tap((selected) => arrivals.upTo(uid ?? uids?.at(-1) ?? 0, connection, selected)),
+    Effect.tap((selected) => {
+      if (selected !== before) arrivals.selected(selected)
+      return arrivals.upTo(uid ?? uids?.at(-1) ?? 0, connection, selected, searched)
+    }),
     // where it fails, what was to be done there has not been begun
     Effect.mapError(unwritten)
   )
+}
 
 /** The same reason, of a command that is known not to have taken place. */
 export const unwritten = (reason: Reason): Reason => {

@@ -61,7 +61,7 @@ export const make = (operations: Operations, parser: MessageParser["Service"]) =
     Effect.flatMap(
       Query.validate(query),
       ({ key, mailbox }) =>
-        always(inMailbox({ mailbox }, (connection, selected) =>
+        always(inMailbox({ mailbox, searched: true }, (connection, selected) =>
           Effect.map(connection.search(key), (uids) => {
             const found = MessageSet.of(mailbox, selected.uidValidity, uids)
             arrivals.seen(selected, found.uids.at(-1) ?? 0)

@@ -2,7 +2,7 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect, Option, Stream } from "effect"
 import { Draft, type MessageRef, MessageSet, Query } from "../../src/index.ts"
-import { file, fileAll, letter, letterOf } from "./letters.ts"
+import { file, fileAll, letter, letterOf, selectedTwice, sixTimes } from "./letters.ts"
 import { type Account, reasonOf, type Suite } from "./Subject.ts"
 
 const flagsOf = (account: Account, ref: MessageRef) =>
@@ -33,6 +33,22 @@ const missing = (ref: MessageRef, by = 100) => MessageSet.of(ref.mailbox, ref.ui
 
 export const changing = ({ test }: Suite): void => {
   describe("changing", () => {
+    test("is known to every connection before it searches: flags, removals and moves", ({ open }) =>
+      Effect.gen(function*() {
+        const ann = yield* open("ann", { limits: { imapConnections: 2 } })
+        const { one, three: last, two } = yield* three(ann)
+        yield* selectedTwice(ann, "INBOX")
+        const unseen = sixTimes(Effect.map(ann.search(Query.inbox.and({ seen: false })), ({ uids }) => [...uids]))
+        yield* unseen
+        yield* ann.flag(one, { add: ["\\Seen"] })
+        for (const uids of yield* unseen) assert.deepStrictEqual(uids, [two.uid, last.uid])
+        yield* ann.remove(two, { to: "expunge" })
+        for (const uids of yield* unseen) assert.deepStrictEqual(uids, [last.uid])
+        yield* ann.flag(one, { remove: ["\\Seen"] })
+        yield* ann.move(last, "Archive")
+        for (const uids of yield* unseen) assert.deepStrictEqual(uids, [one.uid])
+      }))
+
     test("adds, removes and sets flags and keywords, of the named messages alone", ({ open }) =>
       Effect.gen(function*() {
         const ann = yield* open("ann")

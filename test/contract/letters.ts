@@ -1,6 +1,6 @@
 /** Messages for the contract, octet for octet, and how a mailbox is filled with them. */
 import { assert } from "@effect/vitest"
-import { Effect, Option } from "effect"
+import { Effect, Latch, Option } from "effect"
 import type { AppendOptions, MailError, MessageRef } from "../../src/index.ts"
 import type { Account } from "./Subject.ts"
 
@@ -56,3 +56,17 @@ export const file = (
 /** Files messages in order. */
 export const fileAll = (account: Account, mailbox: string, letters: ReadonlyArray<Letter | Uint8Array>) =>
   Effect.forEach(letters, (letter) => file(account, mailbox, letter))
+
+/** Has two connections of an account select a mailbox, and be free again. */
+export const selectedTwice = (account: Account, mailbox: string) =>
+  Effect.gen(function*() {
+    const both = yield* Latch.make(false)
+    yield* Effect.all([
+      account.withMailbox(mailbox, () => both.await),
+      account.withMailbox(mailbox, () => both.open)
+    ], { concurrency: 2 })
+  })
+
+/** Does the same six times at once, so that it is done on every connection. */
+export const sixTimes = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<ReadonlyArray<A>, E> =>
+  Effect.forEach(Array.from({ length: 6 }), () => effect, { concurrency: "unbounded" })

@@ -1,8 +1,8 @@
 /** The contract of everything about mailboxes themselves: names, counters, subscriptions, quota. */
 import { assert, describe } from "@effect/vitest"
-import { Effect, Latch, Option } from "effect"
+import { Effect, Option } from "effect"
 import { MessageRef, Query } from "../../src/index.ts"
-import { file, fileAll, letterOf } from "./letters.ts"
+import { file, fileAll, letterOf, selectedTwice, sixTimes } from "./letters.ts"
 import { type Account, reasonOf, type Suite } from "./Subject.ts"
 
 const named = (account: Account, path: string) =>
@@ -59,26 +59,14 @@ export const mailboxes = ({ test }: Suite): void => {
         const ann = yield* open("ann", { limits: { imapConnections: 2 } })
         yield* ann.createMailbox("Work")
         yield* fileAll(ann, "Work", [{}, {}, {}])
-        // both connections have it selected
-        const together = yield* Latch.make(false)
-        const hold = Effect.all([
-          ann.withMailbox("Work", () => together.await),
-          ann.withMailbox("Work", () => together.open)
-        ], { concurrency: 2 })
-        yield* hold
+        yield* selectedTwice(ann, "Work")
         yield* ann.deleteMailbox("Work")
         yield* ann.createMailbox("Work")
         const ref = yield* file(ann, "Work")
-        const searches = Effect.forEach(Array.from({ length: 6 }), () => ann.search(Query.in("Work")), {
-          concurrency: "unbounded"
-        })
-        for (const { uidValidity, uids } of yield* searches) {
+        for (const { uidValidity, uids } of yield* sixTimes(ann.search(Query.in("Work")))) {
           assert.deepStrictEqual({ uidValidity, uids: [...uids] }, { uidValidity: ref.uidValidity, uids: [ref.uid] })
         }
-        const statuses = Effect.forEach(Array.from({ length: 6 }), () => ann.status("Work"), {
-          concurrency: "unbounded"
-        })
-        for (const { messages } of yield* statuses) assert.strictEqual(messages, 1)
+        for (const { messages } of yield* sixTimes(ann.status("Work"))) assert.strictEqual(messages, 1)
       }))
 
     test("creates what is there already without complaint, and keeps what it holds", ({ open }) =>

@@ -88,3 +88,20 @@ describe("a message that came after its mailbox was selected", () => {
       assert.strictEqual(server.commands().filter(({ verb }) => verb === "NOOP").length, 1)
     }))
 })
+
+describe("what the account itself has changed", () => {
+  it.live("is asked about once by another connection before it searches, and not by its own", () =>
+    Effect.gen(function*() {
+      const { account, server, uidValidity } = yield* open(2)
+      const searchBoth = Effect.gen(function*() {
+        server.faults.add({ protocol: "imap", at: "SEARCH", action: { _tag: "Delay", duration: Duration.millis(50) } })
+        yield* Effect.all([account.search(Query.inbox), account.search(Query.inbox)], { concurrency: 2 })
+      })
+      yield* searchBoth
+      server.forget()
+      yield* account.flag(new MessageRef({ mailbox: "INBOX", uidValidity, uid: 1 }), { add: ["\\Seen"] })
+      yield* searchBoth
+      yield* searchBoth
+      assert.strictEqual(server.commands().filter(({ verb }) => verb === "NOOP").length, 1)
+    }))
+})
