@@ -21,7 +21,7 @@ export const make = (config: AccountConfig, composer: MessageComposer["Service"]
     const date = draft.date ?? new Date(yield* Clock.currentTimeMillis)
     const messageId = draft.messageId ??
       `<${yield* uniqueId}@${domainOf(typeof from === "string" ? from : from.address)}>`
-    return new Draft({ ...draft, from, date, messageId })
+    return new Draft({ ...draft, from, date, messageId }, { disableChecks: true })
   })
 
   /** What is sent: signed, and to no more recipients than one message may have. */

@@ -9,6 +9,7 @@ import { InvalidInput, TooLarge } from "../../domain/MailError.ts"
 import { type DraftFields, draftFields, type Group, type Mailbox } from "../DraftFields.ts"
 import { canonical } from "../LineEnds.ts"
 import { type Composed, MessageComposer } from "../MessageComposer.ts"
+import type { SmtpEnvelope } from "../SmtpDriver.ts"
 import {
   addressparser,
   base64Encode,
@@ -63,9 +64,12 @@ const readAddresses = (text: string): ReadonlyArray<Mailbox | Group> =>
       : { name: entry.name, group: entry.group.map(({ address = "", name }) => ({ name, address })) }
   )
 
-/** Copies, since nodemailer rewrites the objects it is given. A group it knows only as text. */
-const toNodemailer = (list: ReadonlyArray<Mailbox | Group>): Array<MimeNodeAddress | string> =>
-  list.map((each) => "group" in each ? groupText(each) : { ...each })
+/**
+ * Copies, since nodemailer rewrites the objects it is given. A group it knows only as text; an empty list it would go
+ * through again and again, to write nothing in the end.
+ */
+const toNodemailer = (list: ReadonlyArray<Mailbox | Group>): Array<MimeNodeAddress | string> | undefined =>
+  list.length === 0 ? undefined : list.map((each) => "group" in each ? groupText(each) : { ...each })
 
 const groupText = ({ group, name }: Group): string =>
   `${quoted(name)}: ${group.map(({ address, name }) => `${quoted(name)} <${address}>`).join(", ")};`
@@ -107,7 +111,7 @@ const write = (fields: DraftFields, keepsBcc: boolean): Composed => {
     subject: fields.subject === undefined ? undefined : unstructured(fields.subject),
     messageId: fields.messageId,
     inReplyTo: fields.inReplyTo,
-    references: [...fields.references],
+    references: fields.references.length === 0 ? undefined : [...fields.references],
     date: fields.date,
     text: fields.text,
     html: fields.html,
@@ -129,13 +133,14 @@ const write = (fields: DraftFields, keepsBcc: boolean): Composed => {
   const chunks: Array<Buffer> = []
   render(message, chunks)
   if (chunks.at(-1)?.at(-1) !== 0x0a) chunks.push(Buffer.from("\r\n"))
-  const envelope = message.getEnvelope()
-  const sender = message.getAddresses().sender?.[0]?.address
-  return {
-    source: canonical(Buffer.concat(chunks)),
-    envelope: { from: sender ?? (envelope.from || ""), to: envelope.to },
-    messageId: fields.messageId
-  }
+  return { source: canonical(Buffer.concat(chunks)), envelope: envelopeOf(message), messageId: fields.messageId }
+}
+
+/** Each recipient once, as nodemailer writes it. */
+const envelopeOf = (message: MimeNode): SmtpEnvelope => {
+  const { bcc = [], cc = [], from = [], sender = [], to = [] } = message.getAddresses()
+  const recipients = new Set([...to, ...cc, ...bcc].flatMap(({ address }) => address ?? []))
+  return { from: (sender[0] ?? from[0])?.address ?? "", to: [...recipients] }
 }
 
 /**
@@ -143,8 +148,9 @@ const write = (fields: DraftFields, keepsBcc: boolean): Composed => {
  * string or a buffer here.
  */
 const render = (node: MimeNode, chunks: Array<Buffer>): void => {
-  const encoding = node.getTransferEncoding()
   chunks.push(Buffer.from(`${node.buildHeaders()}\r\n\r\n`))
+  // chosen while the header was written
+  const encoding = node.getHeader("Content-Transfer-Encoding")
   const content = node.content
   if (typeof content === "string" || Buffer.isBuffer(content)) {
     if (encoding === "base64") chunks.push(Buffer.from(base64Wrap(base64Encode(content)), "latin1"))
