@@ -13,7 +13,7 @@ import { AccountClosed, InvalidInput, QueueFull, type RateLimited, type TimedOut
 import * as Alarm from "../driver/Alarm.ts"
 import { asked, type AskedStore } from "./AskedStore.ts"
 import { type Bank, Permit } from "./Permit.ts"
-import { type RateBlock, RateStore } from "./RateStore.ts"
+import { type RateBlock, type RateGrant, RateStore } from "./RateStore.ts"
 import {
   type Kind,
   kindsOf,
@@ -123,6 +123,7 @@ interface Round {
 
 const makeLimited = Effect.fnUntraced(function*(options: RateLimitOptions) {
   const { holdMillis = Infinity, maxWaitMillis = Infinity } = options
+  const clock = yield* Clock.Clock
   const longestWait = options.onLimit === "fail" ? 0 : maxWaitMillis
   const store = Option.match(yield* Effect.serviceOption(RateStore), {
     onNone: (): AskedStore => RateStore.makeMemory(),
@@ -168,46 +169,56 @@ const makeLimited = Effect.fnUntraced(function*(options: RateLimitOptions) {
   }
 
   /** Asks for one who waits. Where it is not admitted, the windows that stop it are closed to those behind it. */
-  const attempt = Effect.fnUntraced(function*(turn: Turn<Waiter, Kind>, round: Round) {
+  const attempt = (turn: Turn<Waiter, Kind>, round: Round): Effect.Effect<void> => {
     const waiter = turn.value
-    const now = yield* Clock.currentTimeMillis
-    if (waiter.seen !== changes || waiter.blocked.every(({ retryAtMillis }) => retryAtMillis <= now)) {
-      const requests = withoutClaims(waiter.requests, round)
-      if (requests === undefined) return
-      const seen = changes
-      const asked = yield* Effect.exit(store.take(requests, now, holdMillis))
-      if (Exit.isFailure(asked)) return refuse(turn, Exit.failCause(asked.cause))
-      const answer = asked.value
-      if (answer.granted) {
-        const millis = now - waiter.since
-        waiter.granted = new Permit(bank, answer.grant, { scope: scopeOf(waiter.requests, waiter.blocked), millis })
-        if (!waiting.serve(turn)) {
-          // Interrupted while the store was asked.
-          yield* waiter.granted.refund
-          return
-        }
-        if (waiter.overtaken) changes++
-        Deferred.doneUnsafe(waiter.reply, Exit.succeed(waiter.granted))
-        return
-      }
-      if (isInVain(answer.blocked, waiter.since)) {
-        return refuse(turn, Exit.fail(rateLimited(waiter.requests, answer.blocked, now)))
-      }
-      waiter.overtaken ||= isOvertaken(waiter, answer.blocked)
-      waiter.blocked = notBefore(answer.blocked, now + 1)
-      waiter.seen = seen
+    const now = clock.currentTimeMillisUnsafe()
+    if (waiter.seen === changes && waiter.blocked.some(({ retryAtMillis }) => retryAtMillis > now)) {
+      close(waiter, round, now)
+      return Effect.void
     }
-    for (const { key, retryAtMillis } of waiter.blocked) {
+    const requests = withoutClaims(waiter.requests, round)
+    if (requests === undefined) return Effect.void
+    const seen = changes
+    return Effect.flatMap(Effect.exit(store.take(requests, now, holdMillis)), (asked) => {
+      if (Exit.isFailure(asked)) {
+        refuse(turn, Exit.failCause(asked.cause))
+      } else if (asked.value.granted) {
+        return letPass(turn, asked.value.grant, now)
+      } else if (isInVain(asked.value.blocked, waiter.since)) {
+        refuse(turn, Exit.fail(rateLimited(waiter.requests, asked.value.blocked, now)))
+      } else {
+        waiter.overtaken ||= isOvertaken(waiter, asked.value.blocked)
+        waiter.blocked = notBefore(asked.value.blocked, now + 1)
+        waiter.seen = seen
+        close(waiter, round, now)
+      }
+      return Effect.void
+    })
+  }
+
+  const letPass = (turn: Turn<Waiter, Kind>, grant: RateGrant, now: number): Effect.Effect<void> => {
+    const { overtaken, reply, requests, blocked, since } = turn.value
+    const permit = new Permit(bank, grant, { scope: scopeOf(requests, blocked), millis: now - since })
+    turn.value.granted = permit
+    // interrupted while the store was asked
+    if (!waiting.serve(turn)) return permit.refund
+    if (overtaken) changes++
+    Deferred.doneUnsafe(reply, Exit.succeed(permit))
+    return Effect.void
+  }
+
+  /** Closes the windows that stop it to those behind it. */
+  const close = ({ blocked, overtaken, requests }: Waiter, round: Round, now: number): void => {
+    for (const { key, retryAtMillis } of blocked) {
       if (retryAtMillis <= now) continue
       round.closed.set(key, retryAtMillis)
       round.next = Math.min(round.next, retryAtMillis)
     }
-    if (waiter.overtaken) {
-      for (const { key, needs, per } of waiter.requests) {
-        if (per === "agent") round.claims.set(key, (round.claims.get(key) ?? 0) + needs)
-      }
+    if (!overtaken) return
+    for (const { key, needs, per } of requests) {
+      if (per === "agent") round.claims.set(key, (round.claims.get(key) ?? 0) + needs)
     }
-  })
+  }
 
   /** Goes once through those who wait, in order. Answers with the time of the next chance. */
   const goRound = Effect.fnUntraced(function*() {
@@ -232,7 +243,7 @@ const makeLimited = Effect.fnUntraced(function*(options: RateLimitOptions) {
       yield* Effect.yieldNow
       wake.closeUnsafe()
       const next = yield* goRound()
-      if (next !== Infinity) setAlarm(Math.min(next, (yield* Clock.currentTimeMillis) + longestSleepMillis))
+      if (next !== Infinity) setAlarm(Math.min(next, clock.currentTimeMillisUnsafe() + longestSleepMillis))
       yield* wake.await
     }
   })

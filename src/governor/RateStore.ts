@@ -8,6 +8,7 @@
  * up behind a slow connection begin all at once, more of them than the window allows.
  */
 import { Context, Effect, Layer } from "effect"
+import { Chain, type Link } from "./Chain.ts"
 
 /** What one operation asks of one window. Times and lengths are milliseconds. */
 export interface RateRequest {
@@ -104,7 +105,7 @@ export interface RateMemoryOptions {
 class Memory {
   private readonly byLength = new Map<number, Logs>()
   /** Neither started nor refunded, longest ago first. */
-  private readonly held = new Set<Held>()
+  private readonly held = new Chain<Held>()
   private last = -Infinity
   /** What is added to the caller's clock so that time never runs backwards when that clock is set back. */
   private ahead = 0
@@ -141,7 +142,7 @@ class Memory {
       held.costs.push(request.cost)
       this.ofLength(log.windowMillis).touch(log)
     })
-    if (held.logs.length > 0) this.held.add(held)
+    if (held.logs.length > 0) held.link = this.held.append(held)
     return { granted: true, grant: held }
   }
 
@@ -169,15 +170,14 @@ class Memory {
   advance(clock: number): number {
     if (clock + this.ahead < this.last) this.ahead = this.last - clock
     const now = this.last = clock + this.ahead
-    for (const held of this.held) {
-      if (held.deadline > now) break
-      held.settle(now)
+    for (let { first } = this.held; first !== undefined && first.deadline <= now; { first } = this.held) {
+      first.settle(now)
     }
     return now
   }
 
-  settled(held: Held): void {
-    this.held.delete(held)
+  settled({ link }: Held): void {
+    if (link !== undefined) this.held.remove(link)
   }
 
   date(log: Log, cost: number, now: number): void {
@@ -334,6 +334,8 @@ class Log {
 class Held implements RateGrant {
   readonly logs: Array<Log> = []
   readonly costs: Array<number> = []
+  /** Its place among those that are held. */
+  link: Link<Held> | undefined
   private isSettled = false
   readonly deadline: number
   private readonly memory: Memory
