@@ -94,7 +94,8 @@ const openWire = ({ credentials, endpoint }: SmtpConnectOptions): Wire => {
     // a socket of ours in all cases: its `close` event is the end of the connection, whatever wraps it meanwhile
     connection: raw,
     secure: security === "tls",
-    requireTLS: security === "starttls",
+    // Where EHLO is refused, that refusal counts: without this HELO is tried, in whose sessions nobody can log in.
+    requireTLS: security !== "none",
     ignoreTLS: security === "none",
     tls: tlsOptions(trust),
     customAuth: credentials._tag === "AccessToken" ? { [bearer]: authenticateBearer(endpoint, credentials) } : {},

@@ -63,12 +63,14 @@ const refusals: ReadonlyArray<readonly [Wire, Step, Action, string]> = [
   ["none", "ehlo", { next: "fin" }, "ConnectionFailed greeting"],
   ["none", "ehlo", { next: "silence" }, "TimedOut connect"],
   ["none", "ehlo", { reply: "421 4.3.2 closing" }, "Throttled"],
+  ["starttls", "ehlo", { reply: "450 4.3.2 come back later" }, "Rejected transient"],
+  ["tls", "ehlo", { reply: "450 4.3.2 come back later" }, "Rejected transient"],
   ["starttls", "starttls", { next: "rst" }, "ConnectionFailed greeting"],
   ["starttls", "starttls", { next: "fin" }, "ConnectionFailed greeting"],
   ["starttls", "starttls", { next: "silence" }, "TimedOut connect"],
   ["starttls", "starttls", { reply: "220 go", next: "rst" }, "ConnectionFailed tls"],
   ["starttls", "starttls", { reply: "220 go", next: "silence" }, "TimedOut connect"],
-  ["starttls", "starttls", { reply: "454 4.7.0 TLS not available" }, "Rejected"],
+  ["starttls", "starttls", { reply: "454 4.7.0 TLS not available" }, "Rejected transient"],
   ["starttls", "starttls", { reply: "502 5.5.1 not implemented" }, "Unsupported STARTTLS"],
   ["starttls", "starttls", { reply: "421 4.3.2 closing" }, "Throttled"],
   ...(["none", "tls"] as const).flatMap((wire) =>
@@ -99,6 +101,8 @@ describe("a connection that cannot be had", () => {
           ? reason.wait
           : "capability" in reason
           ? reason.capability
+          : reason._tag === "Rejected" && reason.transient
+          ? "transient"
           : ""
         assert.strictEqual(`${reason._tag} ${detail}`.trim(), expected)
         // the scope is still open: nothing is left behind
