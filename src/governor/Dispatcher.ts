@@ -81,6 +81,12 @@ export type Action =
 const firstSpareRetryMillis = 5_000
 const longestSpareRetryMillis = 3_600_000
 
+/** The quickest of so many pieces of work took about a round trip, as a SELECT takes. */
+const remembered = 8
+
+/** A connection that has the mailbox is likely to be free soon while it has worked for less than so many round trips. */
+const shortWork = 2
+
 /** A connection that works for longer is not waited for by who watches. */
 const busyMillis = 5_000
 
@@ -133,6 +139,8 @@ export class Dispatcher {
   #failedOpenings = 0
   /** When connections lately left one mailbox for another: the last `selects` times. */
   #selects: Array<number> = []
+  /** How long the last `remembered` pieces of work took. */
+  readonly #took: Array<number> = []
   #pressed = false
   #shutDown = false
 
@@ -160,6 +168,7 @@ export class Dispatcher {
         if (event.failWaiting) this.#failAll("OpenFailed")
         return
       case "Done":
+        this.#remember(event.connection, now)
         return this.#become(event.connection, "idle", event.affinity, now)
       case "Rested":
         if (this.#connections.get(event.connection)?.state !== "resting") return
@@ -224,7 +233,9 @@ export class Dispatcher {
       if (watching && this.#spareAfter > now) times.push(this.#spareAfter)
     }
     const linger = watching && this.#cooledUntil <= now ? this.#linger : Infinity
+    const patience = oldest !== undefined && this.#free().length > 0 ? this.#patience : 0
     for (const { openedAt, since, state } of this.#connections.values()) {
+      if (state === "busy" && since + patience > now) times.push(since + patience)
       if (watching && state === "busy" && since + busyMillis > now) times.push(since + busyMillis)
       if (state === "idle") times.push(since + Math.min(linger, this.#options.idleTimeToLiveMillis))
       const mayGoAt = openedAt + this.#options.pressedMillis
@@ -280,6 +291,11 @@ export class Dispatcher {
     const sharing = this.#waitingByShareKey.get(request.shareKey) ?? new Chain()
     this.#waitingByShareKey.set(request.shareKey, sharing)
     waiting.sharing = sharing.append(waiting)
+  }
+
+  #remember(id: number, now: number): void {
+    const connection = this.#connections.get(id)
+    if (connection?.state === "busy" && this.#took.push(now - connection.since) > remembered) this.#took.shift()
   }
 
   #become(id: number, state: "idle" | "closing", affinity: string | undefined, now: number): void {
@@ -377,11 +393,13 @@ export class Dispatcher {
     const fitting = turn.affinity === undefined ? undefined : freest(free.filter((c) => c.affinity === turn.affinity))
     if (fitting !== undefined) return { request: turn, connection: fitting }
 
-    // Nothing fits the one whose turn it is. A connection that nobody waits for costs only the SELECT.
+    // Nothing fits the one whose turn it is. A connection that nobody waits for costs only the SELECT, unless one that has
+    // the mailbox is likely to be free before that is done.
     const others = this.#waiting.mayOvertake(now)
     const wanted = new Set(others.map(({ affinity }) => affinity))
     const unwanted = freest(free.filter(({ affinity }) => affinity === undefined || !wanted.has(affinity)))
-    if (unwanted !== undefined) return { request: turn, connection: unwanted }
+    const selecting = [turn, ...others].find(({ affinity }) => !this.#isFreeSoon(affinity, now))
+    if (unwanted !== undefined && selecting !== undefined) return { request: selecting, connection: unwanted }
     // A request without a mailbox leaves to others what they want.
     if (turn.affinity === undefined) return { request: turn, connection: any }
 
@@ -390,7 +408,21 @@ export class Dispatcher {
       const connection = freest(free.filter((c) => c.affinity === request.affinity))
       if (connection !== undefined) return { request, connection }
     }
-    return { request: turn, connection: any }
+    return selecting === turn ? { request: turn, connection: any } : undefined
+  }
+
+  /** Whether a connection that has the mailbox is likely to be free before another had selected it. */
+  #isFreeSoon(mailbox: string | undefined, now: number): boolean {
+    if (mailbox === undefined) return false
+    const patience = this.#patience
+    for (const { affinity, since, state } of this.#connections.values()) {
+      if (state === "busy" && affinity === mailbox && now < since + patience) return true
+    }
+    return false
+  }
+
+  get #patience(): number {
+    return this.#took.length === 0 ? 0 : shortWork * Math.min(...this.#took)
   }
 
   /** The waiting requests that share the command of this one. They use up no turn: nobody waits longer for them. */
@@ -439,7 +471,8 @@ export class Dispatcher {
     const { busy, closing, idle, opening, resting } = this.connections
     const open = busy + idle + resting + closing
     if (opening > 0 || open >= this.#cap || now < this.#openAfter) return
-    if (this.#waiting.size === 0) {
+    // who waits beside a free connection waits for one with its mailbox
+    if (this.#waiting.size === 0 || idle + resting > 0) {
       if (now < this.#spareAfter) return
       const forAffinity = this.#selectsSince(now - this.#options.selectsMillis) >= this.#options.selects
       // watchers leave the last slot to requests

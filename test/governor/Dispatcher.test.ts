@@ -183,6 +183,25 @@ describe("a mailbox", () => {
     assert.deepStrictEqual(tell(request("a", "Junk"), request("b", "INBOX")), ["Run 3 on 2", "Run 4 on 1"])
   })
 
+  it("is waited for on a connection that has worked for less than two round trips, and selected on another then", () => {
+    const { ask, done, pass, wakesIn } = withConnections(["INBOX", "Sent"])
+    for (let request = 0; request < 8; request++) {
+      ask("a", "INBOX")
+      pass(40)
+      done(1, "INBOX")
+    }
+    // a round trip takes 40 ms, as far as is known
+    assert.deepStrictEqual(ask("a", "INBOX"), ["Run 11 on 1"])
+    pass(30)
+    assert.deepStrictEqual(ask("b", "INBOX"), [])
+    assert.deepStrictEqual(ask("c", "Archive"), ["Run 13 on 2"])
+    pass(40)
+    assert.deepStrictEqual(done(2, "Archive"), [])
+    assert.strictEqual(wakesIn(), 10)
+    assert.deepStrictEqual(pass(9), [])
+    assert.deepStrictEqual(pass(1), ["Run 12 on 2"])
+  })
+
   it("is no reason to wait for a request that needs none", () => {
     const { request, tell } = withConnections(["INBOX"])
     assert.deepStrictEqual(tell(request("a"), request("b", "INBOX")), ["Run 2 on 1"])

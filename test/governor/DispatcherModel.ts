@@ -137,6 +137,7 @@ interface SimulatedConnection {
   requests: ReadonlyArray<SimulatedRequest>
   /** When it became idle, as far as the dispatcher has been told. */
   idleSince: number
+  busySince: number
   readonly openedAt: number
   /** It is closing, and has not said so. */
   silent: boolean
@@ -165,6 +166,8 @@ export class World {
   readonly #trace: Array<string> | undefined
   /** For each waiting agent, the slots that others got since it last got one or began to wait. */
   readonly #passed = new Map<string, Map<string, number>>()
+  /** How long the last works took. */
+  #took: ReadonlyArray<number> = []
   #due: Array<Due> = []
   #now = 0
   #cap: number
@@ -418,6 +421,7 @@ export class World {
           affinity: undefined,
           requests: [],
           idleSince: 0,
+          busySince: 0,
           openedAt: this.#now,
           silent: false,
           dead: false,
@@ -503,6 +507,8 @@ export class World {
     }
     connection.leavingIdle = connection.state === "resting"
     connection.state = "busy"
+    connection.busySince = this.#now
+    connection.affinity = leader?.affinity ?? connection.affinity
     connection.requests = requests
     const { workMillis } = this.#history
     this.#after(connection.dead ? 0 : workMillis === 0 ? 0 : this.#random(workMillis + 1), connection, () => {
@@ -510,6 +516,7 @@ export class World {
       for (const request of requests) this.#end(request)
       connection.requests = []
       connection.state = "idle"
+      this.#took = [...this.#took, this.#now - connection.busySince].slice(-8)
       connection.leavingIdle = false
       connection.idleSince = this.#now
       // sometimes the work leaves the mailbox, or fails to select it
@@ -607,14 +614,17 @@ export class World {
     )
     if (mayBePressed && overstayed) this.#fail("nobody keeps a place for ever that others wait for")
     if (waiting.length > 0 && this.#now >= this.#cooledUntil) {
-      if (free > 0) this.#fail("nobody waits while a connection is free")
-      const mayOpen = this.#connections.size < this.#cap && counts.opening === 0 && this.#now >= this.#retryAt
+      if (free > 0 && this.#worthWaitingUntil() === undefined) this.#fail("nobody waits while a connection is free")
+      const mayOpen = free === 0 && this.#connections.size < this.#cap && counts.opening === 0 &&
+        this.#now >= this.#retryAt
       if (mayOpen) this.#fail("a connection is opened for those who wait")
     }
     const wakeAt = this.#dispatcher.wakeAt(this.#now)
     if (wakeAt !== undefined && wakeAt <= this.#now) this.#fail("the next decision lies in the future")
     const wakesBy = (at: number) => at <= this.#now || (wakeAt !== undefined && wakeAt <= at)
-    const wakes = waiting.every(({ since }) => wakesBy(since + maxWaitMillis)) &&
+    const waitsUntil = free > 0 && waiting.length > 0 ? this.#worthWaitingUntil() : undefined
+    const wakes = (waitsUntil === undefined || wakesBy(waitsUntil)) &&
+      waiting.every(({ since }) => wakesBy(since + maxWaitMillis)) &&
       (waiting.length === 0 || (wakesBy(this.#cooledUntil) && wakesBy(this.#retryAt))) &&
       (this.#watched.size <= counts.resting || counts.busy > 0 || wakesBy(this.#cooledUntil)) &&
       [...this.#connections.values()].every((c) => c.state !== "idle" || wakesBy(c.idleSince + idleTimeToLiveMillis)) &&
@@ -622,6 +632,20 @@ export class World {
         !mayBePressed || c.state !== "resting" || wakesBy(c.openedAt + pressedMillis)
       )
     if (!wakes) this.#fail("the timer rings when there is something to decide")
+  }
+
+  /**
+   * Until when somebody may wait for a connection that has the mailbox, although another is free: it has worked for less
+   * than twice what the quickest of the last works took, which is about what a SELECT takes.
+   */
+  #worthWaitingUntil(): number | undefined {
+    const wanted = new Set(this.#waiting().map(({ affinity }) => affinity))
+    const until = [...this.#connections.values()].flatMap(({ affinity, busySince, silent, state }) =>
+      (state === "busy" || silent) && affinity !== undefined && wanted.has(affinity)
+        ? [busySince + 2 * Math.min(...this.#took)]
+        : []
+    ).filter((at) => at > this.#now && at < Infinity)
+    return until.length === 0 ? undefined : Math.min(...until)
   }
 
   /** From here on openings succeed and nothing is dropped: everything must end, and all that is left is what is watched. */
