@@ -126,6 +126,7 @@ export class Dispatcher {
   readonly #options: DispatcherOptions
   readonly #waiting: FairQueue<Waiting>
   readonly #waitingByShareKey = new Map<string, Chain<Waiting>>()
+  readonly #waitingByMailbox = new Map<string, number>()
   readonly #connections = new Map<number, Connection>()
   readonly #watched = new Map<string, number>()
   #failures: Array<Action> = []
@@ -287,6 +288,7 @@ export class Dispatcher {
     }
     const waiting: Waiting = { ...request, since: request.since ?? now, sharing: undefined }
     this.#waiting.add(waiting)
+    this.#countWaiting(request, 1)
     if (request.shareKey === undefined) return
     const sharing = this.#waitingByShareKey.get(request.shareKey) ?? new Chain()
     this.#waitingByShareKey.set(request.shareKey, sharing)
@@ -319,11 +321,20 @@ export class Dispatcher {
     if (request !== undefined) this.#unlist(request)
   }
 
-  #unlist({ shareKey, sharing }: Waiting): void {
+  #unlist(request: Waiting): void {
+    this.#countWaiting(request, -1)
+    const { shareKey, sharing } = request
     if (shareKey === undefined || sharing === undefined) return
     const chain = this.#waitingByShareKey.get(shareKey)
     chain?.remove(sharing)
     if (chain?.size === 0) this.#waitingByShareKey.delete(shareKey)
+  }
+
+  #countWaiting({ affinity: mailbox }: Request, change: 1 | -1): void {
+    if (mailbox === undefined) return
+    const count = (this.#waitingByMailbox.get(mailbox) ?? 0) + change
+    if (count === 0) this.#waitingByMailbox.delete(mailbox)
+    else this.#waitingByMailbox.set(mailbox, count)
   }
 
   // --- decisions
@@ -393,12 +404,13 @@ export class Dispatcher {
     const fitting = turn.affinity === undefined ? undefined : freest(free.filter((c) => c.affinity === turn.affinity))
     if (fitting !== undefined) return { request: turn, connection: fitting }
 
-    // Nothing fits the one whose turn it is. A connection that nobody waits for costs only the SELECT, unless one that has
-    // the mailbox is likely to be free before that is done.
+    // Nothing fits the one whose turn it is. A connection that nobody waits for costs only the SELECT.
     const others = this.#waiting.mayOvertake(now)
     const wanted = new Set(others.map(({ affinity }) => affinity))
     const unwanted = freest(free.filter(({ affinity }) => affinity === undefined || !wanted.has(affinity)))
-    const selecting = [turn, ...others].find(({ affinity }) => !this.#isFreeSoon(affinity, now))
+    const selecting = unwanted?.affinity === undefined
+      ? turn
+      : [turn, ...others].find((request) => !this.#isServedSoon(request, now))
     if (unwanted !== undefined && selecting !== undefined) return { request: selecting, connection: unwanted }
     // A request without a mailbox leaves to others what they want.
     if (turn.affinity === undefined) return { request: turn, connection: any }
@@ -411,14 +423,21 @@ export class Dispatcher {
     return selecting === turn ? { request: turn, connection: any } : undefined
   }
 
-  /** Whether a connection that has the mailbox is likely to be free before another had selected it. */
-  #isFreeSoon(mailbox: string | undefined, now: number): boolean {
+  /**
+   * Whether a connection that has the mailbox is likely to be free before another has left its own for it, and serves
+   * all who wait for it with one command then: more work than that is worth more connections.
+   */
+  #isServedSoon(request: Waiting, now: number): boolean {
+    const { affinity: mailbox, shareKey, size } = request
     if (mailbox === undefined) return false
     const patience = this.#patience
-    for (const { affinity, since, state } of this.#connections.values()) {
-      if (state === "busy" && affinity === mailbox && now < since + patience) return true
-    }
-    return false
+    const isFreeSoon = [...this.#connections.values()].some(({ affinity, since, state }) =>
+      state === "busy" && affinity === mailbox && now < since + patience
+    )
+    if (!isFreeSoon) return false
+    const together = shareKey === undefined ? [request] : [...this.#waitingByShareKey.get(shareKey) ?? []]
+    return together.length === this.#waitingByMailbox.get(mailbox) &&
+      together.reduce((sum, { size }) => sum + size, 0) <= Math.max(size, this.#options.shareLimit)
   }
 
   get #patience(): number {
