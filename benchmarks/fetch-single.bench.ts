@@ -20,7 +20,7 @@ export const suite: Suite = {
       const expected = (count: number): Digest => ({ count, octets: count * recipe.octets })
       for (const roundTrip of bench.size([0, 10, 40], [0, 10])) {
         const port = yield* delayed(server.port, roundTrip)
-        const operations = roundTrip === 0 ? bench.size(500, 100) : 20
+        const operations = roundTrip === 0 ? bench.size(2_000, 100) : 20
         const few = roundTrip === 0 ? 10 : 2
         yield* bench.measure({
           name: `${roundTrip} ms round trip`,
