@@ -29,7 +29,7 @@ export const defaults = {
   connectTimeout: Duration.seconds(30),
   commandTimeout: Duration.minutes(1),
   answerTimeout: Duration.minutes(10),
-  batchBytes: 60 * 1024 * 1024,
+  batchBytes: 56 * 1024 * 1024,
   maxMessageBytes: 64 * 1024 * 1024,
   messagesPerConnection: 100
 } as const
