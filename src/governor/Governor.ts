@@ -219,9 +219,13 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
   const decide = () => {
     isDue = false
     pace.tick()
-    dispatcher.apply({ _tag: "Pressed", pressed: hostLimits.isShort(tenant) }, now())
-    for (const action of dispatcher.plan(now())) carryOut(action)
-    setAlarm(Math.min(dispatcher.wakeAt(now()) ?? Infinity, pace.wakeAt))
+    // one moment for all of it: what is not due when it is planned must be seen to be due later
+    const moment = now()
+    dispatcher.apply({ _tag: "Pressed", pressed: hostLimits.isShort(tenant) }, moment)
+    const actions = dispatcher.plan(moment)
+    const wakeAt = dispatcher.wakeAt(moment) ?? Infinity
+    for (const action of actions) carryOut(action)
+    setAlarm(Math.min(wakeAt, pace.wakeAt))
   }
 
   // --- waiting callers
