@@ -4,6 +4,7 @@
  * caller is told so (`OutcomeUnknown`).
  */
 import { Effect, Option } from "effect"
+import { inLines } from "../domain/CommandLine.ts"
 import { isFlag } from "../domain/Flag.ts"
 import {
   InvalidInput,
@@ -36,7 +37,7 @@ interface Transferred {
   readonly at: Option.Option<MessageSet>
 }
 
-/** Messages sent to a server with one command: its line must not grow without bound. */
+/** Messages changed by one command, at most. */
 const commandSize = 1_000
 
 export const make = (operations: Operations, mailboxes: Mailboxes) => {
@@ -307,12 +308,15 @@ const present = (connection: ImapConnection, set: MessageSet): Effect.Effect<Mes
 
 const missing = (set: MessageSet) => Effect.fail(new MessageNotFound({ mailbox: set.mailbox, uids: [...set.uids] }))
 
+/** The messages of one command after the other. */
+const chunksOf = (set: MessageSet) => inLines(set.uids, commandSize).map((uids) => set.with(uids))
+
 /** Applies a change chunk by chunk; of those asked for none may be there. */
 const inChunks = (
   set: MessageSet,
   change: (chunk: MessageSet) => Effect.Effect<MessageSet, Reason>
 ): Effect.Effect<MessageSet, Reason> =>
-  Effect.flatMap(Effect.forEach(set.chunks(commandSize), change), (parts) => {
+  Effect.flatMap(Effect.forEach(chunksOf(set), change), (parts) => {
     const changed = set.with(parts.flatMap(({ uids }) => uids))
     return changed.isEmpty && !set.isEmpty ? missing(set) : Effect.succeed(changed)
   })
@@ -322,7 +326,7 @@ const transferInChunks = (
   set: MessageSet,
   transfer: (chunk: MessageSet) => Effect.Effect<Transferred, Reason>
 ): Effect.Effect<Transferred, Reason> =>
-  Effect.flatMap(Effect.forEach(set.chunks(commandSize), transfer), (parts) => {
+  Effect.flatMap(Effect.forEach(chunksOf(set), transfer), (parts) => {
     const messages = set.with(parts.flatMap((part) => part.messages.uids))
     return messages.isEmpty ? missing(set) : Effect.succeed({ messages, at: joined(parts.map(({ at }) => at)) })
   })

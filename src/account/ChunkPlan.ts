@@ -6,6 +6,7 @@
  * Sources are asked for with a bound per message (`partial`), so that a chunk has a bound even where sizes are unknown;
  * the few longer messages are completed afterwards.
  */
+import { endOfLine } from "../domain/CommandLine.ts"
 
 /** Messages of a chunk while nothing has been learned: few, so that each may be long without being over the budget. */
 const firstCount = 32
@@ -15,8 +16,6 @@ const handful = 256
 const presumedRate = 1 / 2
 /** No chunk holds more messages. */
 const maxCount = 10_000
-/** A UID set no longer than this, in octets: RFC 7162 section 4 names 8192 as the portable length of a line. */
-const maxRangeLength = 7_500
 /** A message is whole in its chunk up to this part of what the chunk may hold, and this many times the mean, */
 const wholeShare = 1 / 8
 const wholeMeans = 8
@@ -78,19 +77,9 @@ export class ChunkPlan {
     if (this.#position >= this.#uids.length) return undefined
     const wanted = Math.min(this.#count(), this.#limit)
     const start = this.#position
-    let end = start
-    let length = 0
-    let previous = -1
-    while (end < this.#uids.length && end - start < wanted && length < maxRangeLength) {
-      const uid = this.#uids[end] ?? 0
-      // a run costs its two ends, "123:456,"
-      if (uid !== previous + 1) length += 2 * (String(uid).length + 1)
-      previous = uid
-      end++
-    }
-    this.#position = end
+    this.#position = endOfLine(this.#uids, start, wanted)
     this.#chunks++
-    return this.#uids.slice(start, end)
+    return this.#uids.slice(start, this.#position)
   }
 
   /** What a chunk turned out to be, and how long its command took. */

@@ -87,7 +87,10 @@ export class MailAccount extends Context.Service<MailAccount, {
   /** Quota that counts for a mailbox (default: INBOX); none where the server keeps none. */
   readonly quota: (mailbox?: string) => Effect.Effect<Option.Option<Quota>, MailError>
 
-  /** Which messages match. Fails with `InvalidInput` for a query no server can be asked, `MailboxNotFound`. */
+  /**
+   * Which messages match. A query may name any number of messages: it is asked in as many commands as that takes. Fails
+   * with `InvalidInput` for a query no server can be asked, `MailboxNotFound`.
+   */
   readonly search: (query: Query) => Effect.Effect<MessageSet, MailError>
   /** Messages at a glance, in order of UID. */
   readonly envelopes: (messages: Query | Messages, options?: EnvelopeOptions) => Stream.Stream<Envelope, MailError>

@@ -5,15 +5,17 @@
 import { Array as Arr, Effect, Stream } from "effect"
 import { type BodyPart, Envelope } from "../domain/Envelope.ts"
 import type { Fetched, FetchItems } from "../domain/Fetch.ts"
+import * as LongSearch from "../domain/LongSearch.ts"
 import { InvalidInput, MessageNotFound, type Reason } from "../domain/MailError.ts"
 import { Message, type MessageOutline } from "../domain/Message.ts"
 import { type MessageRef, type Messages, MessageSet, toSets } from "../domain/MessageSet.ts"
 import { Query } from "../domain/Query.ts"
+import type { SearchKey } from "../domain/SearchKey.ts"
 import { Thread } from "../domain/Thread.ts"
 import { messageIds, readHeaderBlock } from "../driver/HeaderBlock.ts"
 import type { FetchedRow } from "../driver/ImapDriver.ts"
 import type { MessageParser } from "../driver/MessageParser.ts"
-import type { Operations } from "./Operations.ts"
+import type { Operations, Place } from "./Operations.ts"
 import { outline, outlineItems } from "./Outlines.ts"
 import type { BatchOptions } from "./Rows.ts"
 import * as Rows from "./Rows.ts"
@@ -57,17 +59,29 @@ export const make = (operations: Operations, parser: MessageParser["Service"]) =
 
   // --- finding
 
-  const search = (query: Query): Effect.Effect<MessageSet, Reason> =>
-    Effect.flatMap(
-      Query.validate(query),
-      ({ key, mailbox }) =>
-        always(inMailbox({ mailbox, searched: true }, (connection, selected) =>
-          Effect.map(connection.search(key), (uids) => {
-            const found = MessageSet.of(mailbox, selected.uidValidity, uids)
-            arrivals.seen(selected, found.uids.at(-1) ?? 0)
-            return found
-          })))
+  const ask = (place: Place, key: SearchKey): Effect.Effect<MessageSet, Reason> =>
+    always(
+      inMailbox({ ...place, searched: true }, (connection, selected) =>
+        Effect.map(connection.search(key), (uids) => {
+          const found = MessageSet.of(place.mailbox, selected.uidValidity, uids)
+          arrivals.seen(selected, found.uids.at(-1) ?? 0)
+          return found
+        }))
     )
+
+  const search = (query: Query): Effect.Effect<MessageSet, Reason> =>
+    Effect.flatMap(Query.validate(query), ({ key, mailbox }) =>
+      Effect.flatMap(
+        Effect.fromResult(LongSearch.inParts(key)),
+        (parts) => parts === undefined ? ask({ mailbox }, key) : searchInParts(mailbox, parts)
+      ))
+
+  /** Each part is a request of its own, of the mailbox that the first one found. */
+  const searchInParts = Effect.fnUntraced(function*(mailbox: string, parts: LongSearch.LongSearch) {
+    const found: Array<MessageSet> = []
+    for (const key of parts.keys) found.push(yield* ask({ mailbox, uidValidity: found[0]?.uidValidity }, key))
+    return LongSearch.joined(parts, found)
+  })
 
   const resolve = (messages: Query | Messages): Effect.Effect<ReadonlyArray<MessageSet>, Reason> =>
     messages instanceof Query ? Effect.map(search(messages), (set) => [set]) : Effect.sync(() => toSets(messages))

@@ -8,6 +8,7 @@
  * value may take its place: a FETCH shows changes that are newer than an expunge the session has not been told of.
  */
 import { Effect } from "effect"
+import { inLines } from "../domain/CommandLine.ts"
 import { Cursor } from "../domain/Cursor.ts"
 import type { FetchItems } from "../domain/Fetch.ts"
 import { InvalidInput, type Reason } from "../domain/MailError.ts"
@@ -170,19 +171,13 @@ const everything = (connection: ImapConnection, { exists, highestModseq }: Selec
   if (exists <= pageSize) return Effect.map(connection.fetch("1:*", items), toRows)
   return Effect.flatMap(connection.search({ _tag: "All" }), (uids) =>
     Effect.map(
-      Effect.forEach(pagesOf(uids), (page) => Effect.map(connection.fetch(toRange(page), items), toRows)),
+      Effect.forEach(inLines(uids, pageSize), (page) => Effect.map(connection.fetch(toRange(page), items), toRows)),
       (pages) => pages.flat()
     ))
 }
 
 /** Messages whose flags are read by one command, which has a bound on its time and is answered in memory. */
 const pageSize = 5_000
-
-const pagesOf = (uids: ReadonlyArray<number>): ReadonlyArray<ReadonlyArray<number>> =>
-  Array.from(
-    { length: Math.ceil(uids.length / pageSize) },
-    (_, page) => uids.slice(page * pageSize, (page + 1) * pageSize)
-  )
 
 const toRows = (
   rows: ReadonlyArray<

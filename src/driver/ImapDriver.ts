@@ -94,7 +94,8 @@ export interface AppendOptions {
 
 /**
  * One logged-in connection. Its commands must not overlap: whoever holds the connection runs them one after another.
- * Commands on messages apply to the selected mailbox and take a UID sequence set ("1:5,9") that is not empty.
+ * Commands on messages apply to the selected mailbox and take a UID sequence set ("1:5,9") that is not empty. It is sent
+ * in one line: whoever names many messages keeps it as short as servers want it.
  * A command that is interrupted leaves the connection unusable, except `idle`.
  */
 export interface ImapConnection {

@@ -39,6 +39,17 @@ export interface OpenOptions extends AccountOptions {
   readonly hostLimits?: HostLimits
 }
 
+export const configFor = (user: "ann" | "bob", { limits = {}, password = "secret" }: OpenOptions = {}): AccountConfig =>
+  new AccountConfig({
+    name: user,
+    imap: new Endpoint({ host: "mail.example.com" }),
+    smtp: new Endpoint({ host: "mail.example.com" }),
+    credentials: Password.make({ user, password: Redacted.make(password) }),
+    address: `${user}@example.com`,
+    sentCopy: "never",
+    limits: new Limits(limits)
+  })
+
 export const open = (
   server: MemoryMail["Service"],
   { hostLimits = new HostLimits({}), limits = {}, password = "secret", user = "ann", ...options }: OpenOptions = {}
@@ -46,15 +57,7 @@ export const open = (
   Effect.map(
     Layer.build(
       MailAccount.layerNoDeps(
-        new AccountConfig({
-          name: user,
-          imap: new Endpoint({ host: "mail.example.com" }),
-          smtp: new Endpoint({ host: "mail.example.com" }),
-          credentials: Password.make({ user, password: Redacted.make(password) }),
-          address: `${user}@example.com`,
-          sentCopy: "never",
-          limits: new Limits(limits)
-        }),
+        configFor(user, { limits, password }),
         options
       ).pipe(Layer.provide([
         Layer.succeed(ImapDriver, server.imap),

@@ -303,6 +303,26 @@ export const searching = ({ test }: Suite): void => {
         assert.deepStrictEqual([...asked.uids], [...odd.uids])
       }))
 
+    test("finds few messages among tens of thousands that a search names", ({ open }) =>
+      Effect.gen(function*() {
+        const ann = yield* open("ann")
+        const { first, query } = yield* filled(ann)
+        const uid = Array.from({ length: 60_000 }, (_, index) => first + 2 * index)
+        const expectations: Expectations = [
+          [{ uid }, [1, 3, 5]],
+          [{ uid, seen: true }, [1, 3]],
+          [{ not: { uid } }, [2, 4]],
+          [{ or: [{ uid }, { flagged: true }] }, [1, 2, 3, 5]],
+          [{ not: { or: [{ uid }, { flagged: true }] } }, [4]],
+          [{ uid: `${uid.slice(5)},*` }, [5]]
+        ]
+        for (const [criterion, places] of expectations) {
+          assert.deepStrictEqual(placesOf(yield* ann.search(query.and(criterion)), first), places)
+        }
+        const reason = yield* reasonOf(ann.search(query.and({ sequence: uid })))
+        assert.deepInclude(reason, { _tag: "InvalidInput", field: "sequence" })
+      }))
+
     test("does not search what is not there", ({ open }) =>
       Effect.gen(function*() {
         const ann = yield* open("ann")
