@@ -198,13 +198,45 @@ const greet = (wire: Wire): Effect.Effect<void, Reason> =>
     wire.raw.once("connect", () => resume(Effect.void))
     wire.raw.once("error", (error: Failure) => resume(Effect.fail(error)))
   }).pipe(
-    Effect.andThen(call(wire, (done) => wire.smtp.connect(done))),
+    Effect.andThen(Effect.acquireUseRelease(
+      Effect.sync(() => hearRefusedEhlo(wire)),
+      ({ refusal }) =>
+        call(wire, (done) => wire.smtp.connect(done)).pipe(
+          Effect.mapError((failure) => refusal() ?? failure),
+          Effect.andThen(Effect.suspend(() => {
+            const refused = refusal()
+            return refused === undefined ? Effect.void : Effect.fail(refused)
+          }))
+        ),
+      ({ deafen }) => Effect.sync(deafen)
+    )),
     Effect.mapError((failure) => connectReason(failure, progress(wire))),
     Effect.andThen(Effect.sync(() => {
       wire.capabilities = readCapabilities(String(wire.smtp.lastServerResponse))
       wire.step = "login"
     }))
   )
+
+/**
+ * Where nothing is to be encrypted, nodemailer greets with HELO after any refusal of EHLO, one that passes among them, and
+ * then nobody can log in. That refusal is its last reply at the moment when one to HELO arrives.
+ */
+const hearRefusedEhlo = ({ endpoint, raw, smtp }: Wire) => {
+  let refusal: Failure | undefined
+  const look = () => {
+    const last = smtp.lastServerResponse
+    if (last !== false && last.startsWith("4")) refusal = { message: last, response: last, command: "EHLO" }
+  }
+  // nodemailer listens from the next turn on; whoever listens before it takes the greeting away from it
+  const listening = endpoint.security === "none" ? setImmediate(() => raw.prependListener("data", look)) : undefined
+  return {
+    refusal: () => refusal,
+    deafen: () => {
+      clearImmediate(listening)
+      raw.off("data", look)
+    }
+  }
+}
 
 const bearer = "BEARER"
 

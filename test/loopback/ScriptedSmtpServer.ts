@@ -280,6 +280,8 @@ class Session {
         line,
         lines.map((each, i) => `250${i === lines.length - 1 ? " " : "-"}${each}`).join("\r\n")
       )
+    } else if (verb === "HELO") {
+      this.socket.write("250 scripted\r\n")
     } else if (verb === "STAR") {
       if (this.#perform("starttls", line, "220 go")) this.#secure()
     } else if (line.toUpperCase() === "AUTH LOGIN") {

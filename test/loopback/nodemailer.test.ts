@@ -63,6 +63,8 @@ const refusals: ReadonlyArray<readonly [Wire, Step, Action, string]> = [
   ["none", "ehlo", { next: "fin" }, "ConnectionFailed greeting"],
   ["none", "ehlo", { next: "silence" }, "TimedOut connect"],
   ["none", "ehlo", { reply: "421 4.3.2 closing" }, "Throttled"],
+  ["none", "ehlo", { reply: "450 4.3.2 come back later" }, "Rejected transient"],
+  ["none", "ehlo", { reply: "502 5.5.1 not implemented" }, "Unsupported AUTH"],
   ["starttls", "ehlo", { reply: "450 4.3.2 come back later" }, "Rejected transient"],
   ["tls", "ehlo", { reply: "450 4.3.2 come back later" }, "Rejected transient"],
   ["starttls", "starttls", { next: "rst" }, "ConnectionFailed greeting"],
