@@ -164,6 +164,8 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
   const carryOut = (action: Action): void => {
     switch (action._tag) {
       case "Open": {
+        // whoever was answered a moment ago may have closed the account
+        if (dispatcher.isShutDown) return
         const self: Actor<C> = { inbox: new Inbox(), serving: [], opened: false, begun: false }
         actors.set(action.connection, self)
         peak = Math.max(peak, actors.size)
@@ -172,8 +174,11 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
       }
       case "Run": {
         const actor = actors.get(action.connection)
-        if (actor === undefined) return
         const serving = action.requests.flatMap((id) => pendings.get(id) ?? [])
+        if (actor === undefined || dispatcher.isShutDown) {
+          for (const pending of serving) pending.fail(gone(false))
+          return
+        }
         actor.serving = serving
         actor.begun = false
         for (const pending of serving) {

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Duration, Effect, Exit, Fiber, Metric, Queue, type Scope } from "effect"
+import { Cause, Deferred, Duration, Effect, Exit, Fiber, Metric, Queue, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
@@ -533,6 +533,30 @@ describe("the end of the scope", () => {
       yield* settle
       assert.strictEqual((yield* active).value, before)
     }).pipe(Metric.enableRuntimeMetrics, Effect.provideService(Metric.MetricRegistry, new Map())))
+
+  it.effect("opens nothing any more, where a caller brings it about as it is answered", () =>
+    Effect.gen(function*() {
+      const server = new Server()
+      const scope = yield* Scope.make()
+      const slowly = Effect.tap(server.open, () => Effect.addFinalizer(() => Effect.sleep(closeMillis)))
+      const { ask } = yield* Scope.provide(scope)(
+        governed({
+          cap: 2,
+          queue: 1,
+          connecting: { open: slowly, affinityOf: () => undefined, isSpent: () => false, rest: server.rest }
+        }, server)
+      )
+      yield* begin(outcome(ask("running", { millis: 9_000 })))
+      yield* pass(openMillis)
+      const waiting = yield* begin(outcome(ask("waiting")))
+      // it is refused in the same decision that opens a connection for the other
+      const closing = yield* begin(Effect.catch(ask("refused"), () => Scope.close(scope, Exit.void)))
+      yield* pass(openMillis + closeMillis)
+      yield* pass(openMillis + closeMillis)
+      assert.isDefined(closing.pollUnsafe())
+      assert.deepStrictEqual(yield* Fiber.join(waiting), new AccountClosed({}))
+      assert.deepStrictEqual([server.attempts, server.sockets], [1, 0])
+    }))
 })
 
 describe("a watch", () => {
