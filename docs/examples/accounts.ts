@@ -1,5 +1,5 @@
 /** Several accounts by name, from plain data as a configuration file holds it. */
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
 import { AccountConfig, MailAccounts } from "effect-mail"
 
 // #region accounts
@@ -13,7 +13,7 @@ export const unread = Effect.gen(function*() {
   )
 })
 
-/** The layer of the accounts in a configuration; a mistake fails with `InvalidInput`, which names the field. */
+/** The accounts in a configuration; a mistake fails with `InvalidInput`, which names the field. */
 export const fromData = (data: ReadonlyArray<unknown>) =>
-  Effect.map(Effect.forEach(data, AccountConfig.decode), (configs) => MailAccounts.layer(configs))
+  Layer.unwrap(Effect.map(Effect.forEach(data, AccountConfig.decode), (configs) => MailAccounts.layer(configs)))
 // #endregion

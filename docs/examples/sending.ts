@@ -4,7 +4,7 @@ import { AccountConfig, Draft, Endpoint, Limits, MailAccount, Password } from "e
 import { MailServer } from "effect-mail/testing"
 
 // #region settle
-/** Whether it was sent, where that can be known; undefined where it cannot. Any other failure: it was not sent. */
+/** Whether it was sent, where that can be known; undefined where it cannot. Where it fails, it was not sent. */
 export const wasSent = Effect.fnUntraced(function*(draft: Draft) {
   const mail = yield* MailAccount
   return yield* mail.send(draft).pipe(
@@ -12,7 +12,11 @@ export const wasSent = Effect.fnUntraced(function*(draft: Draft) {
     Effect.catchReason("MailError", "OutcomeUnknown", ({ messageId }) =>
       messageId === undefined
         ? Effect.undefined
-        : Effect.map(mail.reconcile(messageId), ({ _tag }) => _tag === "Found" ? true : undefined))
+        : mail.reconcile(messageId).pipe(
+          Effect.map(({ _tag }) => _tag === "Found" ? true : undefined),
+          // a look that fails says nothing about the message
+          Effect.catch(() => Effect.undefined)
+        ))
   )
 })
 // #endregion

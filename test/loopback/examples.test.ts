@@ -7,7 +7,8 @@ import { Effect, Layer, Redacted, type Scope } from "effect"
 import { readdirSync } from "node:fs"
 import { join } from "node:path"
 import { fromData, unread } from "../../docs/examples/accounts.ts"
-import { AccountConfig, Endpoint, MailAccount, Password } from "../../src/index.ts"
+import { wasSent } from "../../docs/examples/sending.ts"
+import { AccountConfig, Draft, Endpoint, MailAccount, Password } from "../../src/index.ts"
 import { MailServer, type MailServerShape } from "../../src/testing/index.ts"
 
 const folder = new URL("../../docs/examples", import.meta.url).pathname
@@ -72,7 +73,7 @@ describe("examples", () => {
   it.live("opens several accounts from plain data", () =>
     Effect.gen(function*() {
       const server = yield* MailServer
-      const accounts = yield* fromData(users.map(({ name, password }) => ({
+      const accounts = fromData(users.map(({ name, password }) => ({
         name,
         imap: { host: server.host, port: server.imapPort, security: "none" },
         credentials: { user: name, password },
@@ -80,9 +81,18 @@ describe("examples", () => {
       })))
       const statuses = yield* unread.pipe(Effect.provide(accounts))
       assert.deepStrictEqual(statuses.map(({ unseen }) => unseen), [3, 3])
-      const mistake = yield* Effect.flip(fromData([{ name: "alice" }]))
+      const mistake = yield* Effect.flip(Effect.scoped(Layer.build(fromData([{ name: "alice" }]))))
       assert.strictEqual(mistake.message, "credentials: is missing")
     }).pipe(Effect.provide(MailServer.layer({ users }))))
+
+  it.live("does not take a look that failed for a message that was not sent", () =>
+    Effect.gen(function*() {
+      const server = yield* MailServer
+      server.faults.add({ protocol: "smtp", at: "end", action: { _tag: "Drop", when: "after" } })
+      server.store.user("alice")?.deleteMailbox("Sent")
+      assert.strictEqual(yield* wasSent(new Draft({ to: "bob@example.com", subject: "Lunch?" })), undefined)
+      assert.strictEqual(server.accepted().length, 1)
+    }).pipe(Effect.provide(aliceAccount.pipe(Layer.provideMerge(MailServer.layer({ users }))))))
 
   it("holds only examples that exist to outcomes", () => {
     assert.deepStrictEqual(Object.keys(outcomes).filter((file) => !examples.includes(file)), [])
