@@ -34,7 +34,7 @@ export class MailAccounts extends Context.Service<MailAccounts, {
   static readonly get = (name: string): Layer.Layer<MailAccount, MailError, MailAccounts> =>
     Layer.effect(MailAccount, Effect.flatMap(MailAccounts, (accounts) => accounts.account(name)))
 
-  /** Accounts with the library's own drivers. Names must differ. */
+  /** Accounts with the library's own drivers. Building the layer dies with a `TypeError` where two have the same name. */
   static readonly layer = (
     configs: Iterable<AccountConfig>,
     options?: AccountsOptions
@@ -67,7 +67,7 @@ export class MailAccounts extends Context.Service<MailAccounts, {
     Layer.effect(
       this,
       Effect.suspend(() => {
-        const configsByName = new Map([...configs].map((config) => [config.name, config]))
+        const configsByName = byName(configs)
         const names = [...configsByName.keys()]
         return make(names, (name) => {
           const config = configsByName.get(name)
@@ -80,9 +80,19 @@ export class MailAccounts extends Context.Service<MailAccounts, {
 /** Reading and writing messages, the same for all accounts. */
 const messages = Layer.merge(mailparser.layer, nodemailer.layerComposer)
 
+/** A second account of a name would otherwise take the place of the first, and its mail would be sent by another. */
+const byName = (configs: Iterable<AccountConfig>): ReadonlyMap<string, AccountConfig> => {
+  const found = new Map<string, AccountConfig>()
+  for (const config of configs) {
+    if (found.has(config.name)) throw new TypeError(`two accounts are named "${config.name}"`)
+    found.set(config.name, config)
+  }
+  return found
+}
+
 const unknown = (name: string, names: ReadonlyArray<string>) =>
   Effect.fail(
-    new InvalidInput({ field: "account", problem: `there is no account "${name}"; there are: ${names.join(", ")}` })
+    new InvalidInput({ field: "name", problem: `there is no account "${name}"; there are: ${names.join(", ")}` })
   )
 
 const make = Effect.fnUntraced(function*(

@@ -128,7 +128,7 @@ const open = (path?: string): Effect.Effect<ProfileConfigs, InvalidInput> =>
         const profile = Object.hasOwn(accounts, name) ? accounts[name] : undefined
         if (profile === undefined) {
           const known = names.length === 0 ? `${where} has none` : `there are: ${names.join(", ")}`
-          return yield* new InvalidInput({ field: "account", problem: `there is no account "${name}"; ${known}` })
+          return yield* new InvalidInput({ field: "name", problem: `there is no account "${name}"; ${known}` })
         }
         const secret = secretField(profile)
         if (stored?.isPrivate === false && secret !== undefined) {

@@ -93,11 +93,17 @@ describe("MailAccounts", () => {
       const { account } = yield* MailAccounts
       const error = yield* Effect.flip(account("eve"))
       assert.deepInclude(error, { account: "eve", operation: "account" })
-      assert.deepInclude(error.reason, { _tag: "InvalidInput", field: "account" })
+      assert.deepInclude(error.reason, { _tag: "InvalidInput", field: "name" })
       assert.include(error.message, "ann, bob")
       const missing = yield* Effect.flip(Effect.scoped(Layer.build(MailAccounts.get("eve"))))
       assert.strictEqual(missing.reason._tag, "InvalidInput")
     }).pipe(Effect.provide(accounts(config("ann"), config("bob")))))
+
+  it.effect("is not made of two accounts of one name: mail would go out by the wrong one", () =>
+    Effect.gen(function*() {
+      const exit = yield* Effect.exit(Effect.scoped(Layer.build(accounts(config("ann"), config("bob"), config("ann")))))
+      assert.deepStrictEqual(exit, Exit.die(new TypeError("two accounts are named \"ann\"")))
+    }))
 
   it.effect("is the layer of one account", () =>
     Effect.gen(function*() {

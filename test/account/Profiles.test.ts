@@ -262,7 +262,7 @@ describe("the configurations of the profiles", () => {
       assert.strictEqual((yield* profiles.config("work")).name, "work")
       assert.strictEqual((yield* Effect.flip(profiles.config("broken"))).field, "accounts.broken.password")
       const unknown = yield* Effect.flip(profiles.config("constructor"))
-      assert.strictEqual(unknown.message, `account: there is no account "constructor"; there are: work, broken`)
+      assert.strictEqual(unknown.message, `name: there is no account "constructor"; there are: work, broken`)
       assert.strictEqual((yield* Profiles.open(yield* fileOf({ only: entry }))).default, "only")
     }))
 
