@@ -265,7 +265,7 @@ export const expungesNothing = () =>
 
 export const noTrash = () =>
   new Unsupported({
-    capability: "SPECIAL-USE",
+    capability: "\\Trash",
     detail: "no mailbox is marked as trash; use { to: \"expunge\" } to remove for ever, or move()"
   })
 

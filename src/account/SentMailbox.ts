@@ -40,7 +40,7 @@ export const make = (operations: Operations, mailboxes: Mailboxes) => {
       if (named !== undefined) return named
     }
     return yield* new Unsupported({
-      capability: "SPECIAL-USE",
+      capability: "\\Sent",
       detail: "no mailbox is marked, or named, as the one for sent mail"
     })
   })

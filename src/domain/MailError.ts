@@ -279,7 +279,10 @@ export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>("effect-m
   }
 }
 
-/** The server lacks what the operation needs, and doing it some other way would not be safe. */
+/**
+ * The server lacks what the operation needs, and doing it some other way would not be safe. `capability` is an extension,
+ * or the special use of a mailbox that nobody has marked (RFC 6154), e.g. "\\Trash".
+ */
 export class Unsupported extends Schema.TaggedError<Unsupported>("effect-mail/Unsupported")("Unsupported", {
   capability: Schema.String,
   detail: Schema.String
