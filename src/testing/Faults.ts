@@ -13,16 +13,16 @@ import type { Duration } from "effect"
 export type FaultAction =
   | { readonly _tag: "Drop"; readonly when: "before" | "after" }
   | { readonly _tag: "Stall" }
-  | { readonly _tag: "Delay"; readonly duration: Duration.Duration }
+  | { readonly _tag: "Delay"; readonly duration: Duration.Input }
   | { readonly _tag: "Refuse"; readonly status: "NO" | "BAD" | "BYE"; readonly code?: string; readonly text: string }
   | { readonly _tag: "Reply"; readonly code: number; readonly text: string }
   | { readonly _tag: "Corrupt" }
 
 /**
- * One fault. `at` is the step: an IMAP command as on the wire ("LOGIN", "SELECT", "FETCH"; "UID STORE" is "STORE"), an
- * SMTP command ("EHLO", "AUTH", "MAIL", "RCPT", "DATA"), or "connect" (before the greeting), "body" (in the middle of
- * an SMTP message), "end" (after its final dot). For "MAIL" and "RCPT", `mailbox` is the address they name. `skip` steps pass before it strikes, then it strikes `times` times
- * (default 1; Infinity for ever).
+ * One fault. `at` is the step: an IMAP command as on the wire ("LOGIN", "SELECT", "FETCH"; "UID STORE" is the same as
+ * "STORE"), an SMTP command ("EHLO", "AUTH", "MAIL", "RCPT", "DATA"), or "connect" (before the greeting), "body" (in the
+ * middle of an SMTP message), "end" (after its final dot). For "MAIL" and "RCPT", `mailbox` is the address they name.
+ * `skip` steps pass before it strikes, then it strikes `times` times (default 1; Infinity for ever).
  */
 export interface Fault {
   readonly protocol: "imap" | "smtp"
@@ -51,7 +51,11 @@ export class Faults {
   }
 
   add(...faults: ReadonlyArray<Fault>): void {
-    for (const fault of faults) this.#pending.push({ fault, skip: fault.skip ?? 0, times: fault.times ?? 1 })
+    for (const fault of faults) {
+      const { at, skip = 0, times = 1 } = fault
+      // servers tell of "UID STORE" where that was the command
+      this.#pending.push({ fault: { ...fault, at: at.replace(/^UID /, "") }, skip, times })
+    }
   }
 
   /** Forgets all faults: the server behaves from now on. */

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Exit, Fiber, Redacted, type Scope } from "effect"
+import { Clock, Effect, Exit, Fiber, Redacted, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { Endpoint } from "../../src/domain/AccountConfig.ts"
 import { AccessToken, Password } from "../../src/domain/Credentials.ts"
@@ -387,7 +387,7 @@ describe("faults over IMAP", () => {
   for (const [what, action, expected] of rows) {
     it.effect(`close the connection: ${what}`, () =>
       Effect.gen(function*() {
-        const mail = serve({ faults: [fault("STORE", action)] })
+        const mail = serve({ faults: [fault("UID STORE", action)] })
         const imap = yield* inInbox(mail)
         const reason = yield* Effect.flip(imap.store("1", { mode: "add", flags: ["\\Seen"] }))
         assert.deepInclude(reason, expected)
@@ -446,7 +446,7 @@ describe("faults over IMAP", () => {
 
   it.effect("delay on the Clock", () =>
     Effect.gen(function*() {
-      const mail = serve({ faults: [fault("NOOP", { _tag: "Delay", duration: Duration.hours(1) })] })
+      const mail = serve({ faults: [fault("NOOP", { _tag: "Delay", duration: "1 hour" })] })
       const imap = yield* mail.imap.connect(connection())
       const waiting = yield* Effect.forkChild(imap.noop, { startImmediately: true })
       yield* TestClock.adjust("59 minutes")
