@@ -10,7 +10,7 @@ import type { Reason } from "../domain/MailError.ts"
 import type { ImapConnection, SelectedMailbox } from "../driver/ImapDriver.ts"
 
 /** An IDLE is left this often, if nothing else leaves it: servers end it after half an hour (RFC 2177 3), and routers forget it. */
-export const idleRenewal = Duration.minutes(5)
+const idleRenewal = Duration.minutes(5)
 
 /** How long a mailbox that could not be selected is left alone, once whoever watches it has been rung. */
 const refusedPause = Duration.seconds(30)

@@ -1,6 +1,6 @@
 /**
  * The rest of sources that were cut, because a command that brings many messages bounds each. A few long ones are completed
- * by one command; how much of them is in memory at a time is bounded, whatever their number (I11).
+ * by one command; how much of them is in memory at a time is bounded, whatever their number.
  */
 import { Effect, Stream } from "effect"
 import type { FetchItems } from "../domain/Fetch.ts"

@@ -29,7 +29,7 @@ import { Listening } from "./Listening.ts"
 import { Removals } from "./Removals.ts"
 
 /**
- * A mailbox to be selected; with `uidValidity` only as long as it is the same mailbox (I12). The connection will know of
+ * A mailbox to be selected; with `uidValidity` only as long as it is the same mailbox. The connection will know of
  * the messages named: of `uid`, or the last of `uids`; Infinity for whatever there is.
  */
 export interface Place {

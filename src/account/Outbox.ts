@@ -42,7 +42,7 @@ export interface SendResult {
 }
 
 /** How often one message is sent at most, where each time it was not among the sent ones afterwards. */
-export const maxSubmissions = 3
+const maxSubmissions = 3
 
 export const make = (
   operations: Operations,

@@ -1,6 +1,6 @@
 /**
  * Finding and reading: searches, batches cut into chunks, single messages that share commands, and parts read page by
- * page. No stream holds a connection while its consumer works (I6): each chunk and each page is a request of its own.
+ * page. No stream holds a connection while its consumer works: each chunk and each page is a request of its own.
  */
 import { Array as Arr, Effect, Stream } from "effect"
 import { type BodyPart, Envelope } from "../domain/Envelope.ts"

@@ -1,6 +1,6 @@
 /**
  * Sending: a message is composed once, and handed to an SMTP connection that knows its fate. It is repeated only where
- * the server certainly has not accepted it (I4).
+ * the server certainly has not accepted it.
  */
 import { Duration, Effect } from "effect"
 import { Draft } from "../domain/Draft.ts"

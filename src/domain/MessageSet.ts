@@ -1,5 +1,5 @@
 /**
- * Which messages: by mailbox, UIDVALIDITY and UID, and nothing else (I12). A sequence number is never a name.
+ * Which messages: by mailbox, UIDVALIDITY and UID, and nothing else. A sequence number is never a name.
  * UIDs are unsigned 32-bit numbers (RFC 9051 2.3.1.1); sets are sorted and free of duplicates.
  */
 import { Schema } from "effect"

@@ -61,7 +61,7 @@ export const flawOf = (key: SearchKey, depth = 0): Flaw | undefined => {
 export const tooDeep = `nested more than ${maxDepth} deep`
 
 /** The names of the dates as criteria. */
-export const dateFields = {
+const dateFields = {
   received: { before: "before", on: "on", since: "since" },
   sent: { before: "sentBefore", on: "sentOn", since: "sentSince" }
 } as const

@@ -11,7 +11,7 @@ export interface RawField {
 }
 
 /** The longest header block that is read, in octets; what follows is cut off and `truncated` is set. */
-export const maxHeaderOctets = 1024 * 1024
+const maxHeaderOctets = 1024 * 1024
 
 export interface HeaderBlock {
   readonly fields: ReadonlyArray<RawField>

@@ -20,7 +20,7 @@ export interface RefreshOptions {
   readonly timeout?: Duration.Input | undefined
 }
 
-export const defaultTimeout = Duration.seconds(30)
+const defaultTimeout = Duration.seconds(30)
 
 /** Where a server does not say how long a token lasts (RFC 6749 5.1 only recommends it). */
 const assumedLifetimeSeconds = 3_600

@@ -12,7 +12,7 @@ export interface ReplyReader {
 }
 
 /** The longest reply that is kept, in characters; a server that says more is cut off. */
-export const maxReplyLength = 64 * 1024
+const maxReplyLength = 64 * 1024
 
 export const makeReplyReader = (): ReplyReader => {
   const replies: Array<string> = []

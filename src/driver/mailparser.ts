@@ -28,7 +28,7 @@ type Package = Effect.Success<typeof mailparser>
  * and gets on in every turn, so one that needs more than this will not end by itself. A time-out would cost more than
  * the headers, and would tell a slow machine from a fast one.
  */
-export const parseTurns = { base: 10_000, octetsPerTurn: 64 } as const
+const parseTurns = { base: 10_000, octetsPerTurn: 64 } as const
 
 /** More MIME parts than this are not read. */
 export const maxParts = 1000

@@ -31,7 +31,7 @@ import { tlsOptions } from "./TlsOptions.ts"
 export { layerComposer } from "./nodemailer/composer.ts"
 
 /** How long a connection that ends well waits for the answer to QUIT. */
-export const quitTimeoutMillis = 1000
+const quitTimeoutMillis = 1000
 
 /**
  * nodemailer's own time-outs run on the wall clock and see inactivity only; they are left as a last resort, as far away

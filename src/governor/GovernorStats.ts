@@ -36,7 +36,7 @@ export interface AgentStats {
 const maxAgents = 1_000
 
 /** The name under which the others are counted; as in the metrics. */
-export const otherAgents = "other"
+const otherAgents = "other"
 
 export class AgentCounts {
   readonly #byName = new Map<string, { served: number; waitedMillis: number; longestWaitMillis: number }>()

@@ -1,5 +1,5 @@
 /**
- * The ear of one account and protocol: what one connection hears about the pace is obeyed by all of them (I5). It turns
+ * The ear of one account and protocol: what one connection hears about the pace is obeyed by all of them. It turns
  * reasons into orders to the `Dispatcher`, remembers refused credentials, and tells the host's limits. It owns no
  * connection and no timer: whoever does calls `tick` at `wakeAt`.
  */
@@ -27,7 +27,7 @@ export interface PaceOptions {
  */
 const openRetryMillis = 250
 const longestOpenRetryMillis = 8_000
-/** How long an account whose credentials were refused fails at once, rather than trying them again (I4). */
+/** How long an account whose credentials were refused fails at once, rather than trying them again. */
 const refusedMillis = 60_000
 /** A connect that is tried again this soon is worth waiting for. */
 const soonMillis = 1_000

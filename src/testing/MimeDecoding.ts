@@ -18,7 +18,7 @@ export const decodeHeader = (binary: string): string =>
     .join("")
 
 /** Octets as text. A character set that is not known is read as if none were named. */
-export const decodeOctets = (octets: Uint8Array, charset?: string): string => {
+const decodeOctets = (octets: Uint8Array, charset?: string): string => {
   const decoder = decoderOf(charset)
   if (decoder !== undefined) return decoder.decode(octets)
   try {
@@ -29,7 +29,7 @@ export const decodeOctets = (octets: Uint8Array, charset?: string): string => {
 }
 
 /** The body of a leaf with its transfer encoding undone. */
-export const decodeBody = (source: Uint8Array, part: MimePart): Uint8Array => {
+const decodeBody = (source: Uint8Array, part: MimePart): Uint8Array => {
   const octets = source.subarray(part.body.start, part.body.end)
   switch (part.encoding) {
     case "base64":

@@ -100,8 +100,7 @@ const octetsBy = (label: string, candidates: ReadonlyArray<string>): ReadonlyMap
 export const toOctets = (binary: string): Uint8Array<ArrayBuffer> =>
   Uint8Array.from({ length: binary.length }, (_, at) => binary.charCodeAt(at))
 
-export const fromOctets = (octets: Uint8Array): string =>
-  Array.from(octets, (octet) => String.fromCharCode(octet)).join("")
+const fromOctets = (octets: Uint8Array): string => Array.from(octets, (octet) => String.fromCharCode(octet)).join("")
 
 /** Base64 in lines of 76 characters (RFC 2045 6.8). */
 export const base64 = (binary: string): string => btoa(binary).replace(/.{76}(?=.)/g, "$&\r\n")

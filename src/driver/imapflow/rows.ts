@@ -34,7 +34,7 @@ export const toQuery = (items: FetchItems, sourceLimit?: number, sourceStart = 0
 }
 
 /** Whether a UID lies in a UID set. "*" stands for any UID from the other bound on. */
-export const membership = (range: string): (uid: number) => boolean => {
+const membership = (range: string): (uid: number) => boolean => {
   const spans = range.split(",").map((part) => {
     const [a = "", b = a] = part.split(":")
     const bounds = [a, b].map((bound) => bound === "*" ? Number.POSITIVE_INFINITY : Number(bound)).sort((x, y) => x - y)

@@ -1,7 +1,7 @@
 /** What the IMAP side can do, and what can be switched off, to see how a client fares with a poorer server. */
 
 /** Extensions that can be switched off. */
-export const optionalCapabilities = [
+const optionalCapabilities = [
   "LITERAL+",
   "IDLE",
   "UIDPLUS",

@@ -1,6 +1,6 @@
 /**
  * What a server saw: its connections from accept to close, now and at peak, and the commands they brought. This is the
- * other side's count, so that a client's own count can be found wrong (I2).
+ * other side's count, so that a client's own count can be found wrong.
  */
 import type { DsnOptions } from "../../driver/SmtpDriver.ts"
 

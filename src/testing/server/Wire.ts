@@ -18,7 +18,7 @@ export interface WireFaults {
 }
 
 /** Octets that may wait to be sent before a writer is told to wait. */
-export const sendBufferBytes = 1024 * 1024
+const sendBufferBytes = 1024 * 1024
 
 type Done = (error?: Error | null) => void
 
