@@ -11,7 +11,7 @@ export interface Rule {
 export const rules: ReadonlyArray<Rule> = [
   { when: { header: { "List-Id": "" } }, to: "Lists" },
   { when: { subject: "invoice", larger: 1000 }, to: "Invoices" },
-  { when: { from: "no-reply@", seen: true, olderThan: "7 days" }, to: "Archive" }
+  { when: { from: "no-reply@", seen: true }, to: "Archive" }
 ]
 
 /** How many messages each rule has filed. The first rule that fits counts; rules run one after the other. */

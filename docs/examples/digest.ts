@@ -1,12 +1,13 @@
-/** Sends one mail about all unread conversations of a mailbox. */
-import { Effect } from "effect"
+/** Sends one mail about the unread conversations of a mailbox. */
+import { DateTime, Effect } from "effect"
 import { Draft, MailAccount, Query, type Receipt } from "effect-mail"
 
 // #region program
-/** Sends the digest; nothing where there is nothing to tell. No body is fetched for it, and nothing is marked as read. */
+/** Of yesterday and today; nothing where there is nothing to tell. No body is fetched, and nothing is marked as read. */
 export const digest = Effect.fn("digest")(function*(to: string) {
   const mail = yield* MailAccount
-  const threads = yield* mail.threads(Query.inbox.and({ seen: false, youngerThan: "1 day" }))
+  const yesterday = DateTime.toDate(DateTime.subtract(yield* DateTime.now, { days: 1 }))
+  const threads = yield* mail.threads(Query.inbox.and({ seen: false, since: yesterday }))
   if (threads.length === 0) return undefined
 
   const lines = threads.map(({ latest, messages, subject }) => {

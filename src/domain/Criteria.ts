@@ -49,7 +49,10 @@ export interface Criteria {
   readonly sentBefore?: Day
   readonly sentOn?: Day
   readonly sentSince?: Day
-  /** Received longer ago than this, in whole seconds, rounded up (WITHIN, RFC 5032). */
+  /**
+   * Received longer ago than this, or more recently, in whole seconds, rounded up. Fails with `Unsupported` where the
+   * server lacks WITHIN (RFC 5032), as Gmail's does: ask for days there, with `before` and `since`.
+   */
   readonly olderThan?: Duration.Input
   readonly youngerThan?: Duration.Input
   /** More octets than this. */
@@ -66,7 +69,7 @@ export interface Criteria {
   readonly threadId?: string
   /** The search syntax of Gmail (X-GM-RAW). */
   readonly gmail?: string
-  /** A label of Gmail. */
+  /** A label of Gmail. imapflow cannot ask for it, and it fails with `Unsupported`: write `{ gmail: "label:NAME" }`. */
   readonly label?: string
   /** All of these match, beside the other fields. */
   readonly and?: ReadonlyArray<Criterion>

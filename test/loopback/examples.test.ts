@@ -49,6 +49,9 @@ const outcomes: Readonly<Record<string, (server: MailServerShape, answer: unknow
     const answered = inbox?.messages.filter(({ flags }) => flags.has("\\Answered")).map(({ uid }) => uid)
     assert.deepStrictEqual(answered, [1, 4])
   },
+  "searching.ts": (_, answer) => {
+    assert.deepStrictEqual(answer, { subjects: ["Invoice1", "Invoice3"], seen: 3 })
+  },
   "sockets.ts": (_, answer) => {
     assert.deepStrictEqual(answer, { found: 50, searches: 2, peak: 1 })
   },

@@ -56,7 +56,7 @@ export const compileSearch = (
       }
       case "Age":
         if (key.seconds < 1) return invalid(key.compare, "an age is at least one second")
-        return needs("WITHIN", "searching by age", {
+        return needs("WITHIN", "it cannot be asked for an age; ask for days, with before and since", {
           [key.compare === "older" ? "before" : "since"]: new Ago(key.seconds, now)
         })
       case "Size":
