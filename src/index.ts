@@ -53,7 +53,13 @@ export { HostLimits, type HostLimitsOptions } from "./governor/HostLimits.ts"
 export { Discovery } from "./account/Discovery.ts"
 export { Discovered, DiscoveredServer, DiscoverySource } from "./domain/Discovered.ts"
 export type { DiscoveryOptions } from "./driver/discovery.ts"
-export type { SrvRecord } from "./driver/DiscoveryNetwork.ts"
+/** What discovery asks; another network, or a double in a test, is provided below `Discovery.layerNoDeps`. */
+export {
+  type AutoconfigServer,
+  DiscoveryNetwork,
+  type SrvRecord,
+  type WellKnownService
+} from "./driver/DiscoveryNetwork.ts"
 
 // --- finding and reading
 
@@ -96,9 +102,9 @@ export type { AppendOptions, OpenMailbox, OpenOptions } from "./account/OpenMail
 // --- watching
 
 /** How far a program has seen a mailbox; a value to store. */
+export type { WatchOptions } from "./account/Watch.ts"
 export { Cursor } from "./domain/Cursor.ts"
 /** What happened: `Arrived`, `Expunged`, `FlagsChanged`, `Reset`, in batches. */
-export type { WatchOptions } from "./account/Watch.ts"
 export { Arrived, Changes, Expunged, FlagsChanged, MailEvent, Reset } from "./domain/MailEvent.ts"
 
 // --- writing and sending
@@ -162,6 +168,8 @@ export {
   type RateRequest,
   RateStore
 } from "./governor/RateStore.ts"
-/** Contracts of the drivers. */
-export { ImapDriver } from "./driver/ImapDriver.ts"
-export { SmtpDriver } from "./driver/SmtpDriver.ts"
+/** Contracts of the drivers, and the values in them that nothing else holds. */
+export type { Login } from "./domain/Credentials.ts"
+export { UidRanges } from "./domain/UidRanges.ts"
+export { type ImapConnection, type ImapConnectOptions, ImapDriver } from "./driver/ImapDriver.ts"
+export { type SmtpConnection, type SmtpConnectOptions, SmtpDriver } from "./driver/SmtpDriver.ts"
