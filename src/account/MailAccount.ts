@@ -196,7 +196,7 @@ export class MailAccount extends Context.Service<MailAccount, {
   ): Layer.Layer<MailAccount, Config.ConfigError> =>
     Layer.unwrap(Effect.map(config, (config) => this.layer(config, options)))
 
-  /** The same, configured by the environment variables that `account/Environment.ts` lists. */
+  /** The same, configured by environment variables: the README lists them. */
   static readonly layerFromEnv: Layer.Layer<MailAccount, Config.ConfigError> = Layer.unwrap(
     Effect.map(Environment.config, (config) => MailAccount.layer(config))
   )

@@ -16,18 +16,18 @@ export interface WatchOptions {
   readonly since?: Cursor | undefined
   /**
    * A look is taken at least this often, whatever the server says: it renews the IDLE, which servers end after half an
-   * hour (RFC 2177), and notices a connection that is dead without a word. Longer than none; default: `defaultHeartbeat`.
+   * hour (RFC 2177), and notices a connection that is dead without a word. Longer than none; default: 5 minutes.
    */
   readonly heartbeat?: Duration.Input | undefined
   /**
    * A look is taken this often while no connection listens on the mailbox: there are fewer connections than watched
-   * mailboxes, or they are all at work. Longer than none; default: `defaultPoll`.
+   * mailboxes, or they are all at work. Longer than none; default: 30 seconds.
    */
   readonly poll?: Duration.Input | undefined
 }
 
-export const defaultHeartbeat = Duration.minutes(5)
-export const defaultPoll = Duration.seconds(30)
+const defaultHeartbeat = Duration.minutes(5)
+const defaultPoll = Duration.seconds(30)
 
 /** Rounds in a row that may each ask for one more, before the bell is waited for. */
 const maxTurns = 3
