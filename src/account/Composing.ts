@@ -3,6 +3,7 @@
  * is not asked of a person (a sender, a date, a Message-ID) is filled in, and the account's limits are held.
  */
 import { Clock, Effect, Random } from "effect"
+import { domainToASCII } from "node:url"
 import type { AccountConfig } from "../domain/AccountConfig.ts"
 import { Draft } from "../domain/Draft.ts"
 import { InvalidInput, type Reason } from "../domain/MailError.ts"
@@ -52,5 +53,6 @@ const uniqueId = Effect.map(
   (words) => words.map((word) => word.toString(16).padStart(8, "0")).join("")
 )
 
-/** The domain of an address as a person writes it ("Ann <ann@example.com>"). */
-const domainOf = (address: string): string => /@([^\s@<>,;]+)>?\s*$/.exec(address)?.[1] ?? "localhost"
+/** The domain of an address as a person writes it ("Ann <ann@example.com>"), in ASCII, as an id needs it. */
+const domainOf = (address: string): string =>
+  domainToASCII(/@([^\s@<>,;]+)>?\s*$/.exec(address)?.[1] ?? "") || "localhost"

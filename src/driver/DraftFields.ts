@@ -216,9 +216,9 @@ const mailbox = (field: string, address: string, text: string): Effect.Effect<st
 const id = Effect.fnUntraced(function*(field: string, text: string): Effect.fn.Return<string, InvalidInput> {
   const trimmed = (yield* line(field, text)).trim()
   const inner = /^<.*>$/.test(trimmed) ? trimmed.slice(1, -1) : trimmed
-  // eslint-disable-next-line no-control-regex -- these are what is looked for
-  if (inner === "" || /[\s\x00-\x1f\x7f<>]/.test(inner)) {
-    return yield* invalid(field, `${JSON.stringify(text)} is not a message id`)
+  // What is not ASCII has no encoded form here, and without SMTPUTF8 it must not be there (RFC 5322 3.6.4, RFC 6532 3.3).
+  if (!/^[\x21-\x3b\x3d\x3f-\x7e]+$/.test(inner)) {
+    return yield* invalid(field, `${JSON.stringify(text)} is not an id: printable ASCII without space, < and >`)
   }
   return yield* words(field, `<${inner}>`)
 })

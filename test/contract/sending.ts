@@ -64,6 +64,15 @@ export const sending = ({ test }: Suite): void => {
         assert.isTrue(messages.every((message) => message.date !== undefined))
       }))
 
+    test("makes a Message-ID of ASCII alone, also for a sender in a domain that is not", ({ open }) =>
+      Effect.gen(function*() {
+        const ann = yield* open("ann")
+        const draft = new Draft({ from: "Änn <ann@bücher.example>", subject: "to be filed" })
+        const filed = Option.getOrThrow(yield* ann.append("Drafts", draft))
+        const { messageId = "" } = yield* ann.message(filed)
+        assert.match(messageId, /^<[0-9a-f]+@xn--bcher-kva\.example>$/)
+      }))
+
     test("carries text, HTML, and attachments of every kind", ({ address, open }) =>
       Effect.gen(function*() {
         const ann = yield* open("ann")

@@ -351,12 +351,19 @@ describe("composing", () => {
       assert.strictEqual(yield* refusal({ to: "undisclosed-recipients:;" }), "to")
       assert.strictEqual(yield* refusal({ from: "a@x.org, b@x.org" }), "from")
       assert.strictEqual(yield* refusal({ messageId: "<>" }), "messageId")
+      // an id can be encoded in no way, and its octets mean nothing without SMTPUTF8 (RFC 6532 3.3)
+      for (const odd of ["<grüße@example.com>", "<1@bücher.example>", "<1@x\u{1F600}>", "<\u00a0@x>"]) {
+        assert.strictEqual(yield* refusal({ messageId: odd }), "messageId", odd)
+        assert.strictEqual(yield* refusal({ inReplyTo: odd }), "inReplyTo", odd)
+        assert.strictEqual(yield* refusal({ references: ["<0@x>", odd] }), "references", odd)
+      }
       const attached = (input: ConstructorParameters<typeof Attachment>[0]) =>
         refusal({ attachments: [new Attachment(input)] })
       assert.strictEqual(yield* attached({ content: { path: "/nowhere/at/all" } }), "attachments[0].path")
       assert.strictEqual(yield* attached({ content: { path: "/" } }), "attachments[0].path")
       assert.strictEqual(yield* attached({ content: { stream: Stream.fail("no") } }), "attachments[0].stream")
       assert.strictEqual(yield* attached({ content: { stream: Stream.die("no") } }), "attachments[0].stream")
+      assert.strictEqual(yield* attached({ content: { text: "" }, contentId: "ü@x" }), "attachments[0].contentId")
       assert.strictEqual(yield* attached({ content: { text: "" }, type: "nonsense" }), "attachments[0].type")
       assert.strictEqual(yield* attached({ content: { text: "" }, type: "multipart/mixed" }), "attachments[0].type")
     }))
