@@ -159,6 +159,23 @@ describe("MailServer faults of SMTP", () => {
   }
 })
 
+describe("MailServer's texts", () => {
+  it.live("never end as a literal would begin, whoever wrote them", () =>
+    Effect.gen(function*() {
+      const server = yield* start
+      const refusal = (status: "NO" | "BAD" | "BYE", text: string) => {
+        strike(server, "NOOP", { _tag: "Refuse", status, text })
+        return answer(server, "c NOOP")
+      }
+      assert.deepStrictEqual(yield* refusal("NO", "not {5}"), ["c NO not {5}."])
+      assert.deepStrictEqual(yield* refusal("BAD", "{12+}"), ["c BAD {12+}."])
+      assert.deepStrictEqual(yield* refusal("BYE", "gone {0}"), ["* BYE gone {0}."])
+      assert.deepStrictEqual(yield* refusal("NO", "{5} is no end"), ["c NO {5} is no end"])
+      const [unknown] = yield* answer(server, "c STATUS \"none{5}\" (MESSAGES)")
+      assert.strictEqual(unknown, "c NO [NONEXISTENT] Mailbox doesn't exist: none{5}.")
+    }))
+})
+
 describe("MailServer faults of the wire", () => {
   it.live("cuts after exactly so many octets sent", () =>
     Effect.gen(function*() {

@@ -8,7 +8,7 @@ import { fetch } from "./Fetch.ts"
 import { idle } from "./Idle.ts"
 import { mailboxes } from "./Mailboxes.ts"
 import { decodeMailboxName } from "./MailboxName.ts"
-import { bad, Refusal } from "./Refusal.ts"
+import { bad, Refusal, statusText } from "./Refusal.ts"
 import { search } from "./Search.ts"
 import { selection } from "./Selection.ts"
 import type { Session } from "./Session.ts"
@@ -140,9 +140,8 @@ const complete = async (
 
 const answerFailure = (session: Session, tag: string, error: unknown): void => {
   if (error instanceof Refusal) {
-    const code = error.code === undefined ? "" : `[${error.code}] `
-    session.line(`${tag} ${error.status} ${code}${printable(error.message)}`)
-  } else session.line(`${tag} NO [SERVERBUG] ${printable(String(error))}`)
+    session.line(`${tag} ${error.status} ${statusText(printable(error.message), error.code)}`)
+  } else session.line(`${tag} NO ${statusText(printable(String(error)), "SERVERBUG")}`)
 }
 
 const mailboxOf = (session: Session, verb: string, first: Token | undefined): string | undefined => {

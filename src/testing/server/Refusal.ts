@@ -12,6 +12,10 @@ export class Refusal extends Error {
   }
 }
 
+/** The text of a status response with its code. One that ends like "{5}" would be read as the beginning of a literal. */
+export const statusText = (text: string, code?: string): string =>
+  `${code === undefined ? "" : `[${code}] `}${text.replace(/\{\d+\+?\}$/, "$&.")}`
+
 /** A command that is not IMAP. */
 export const bad = (text: string): Refusal => new Refusal("BAD", text)
 

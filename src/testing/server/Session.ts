@@ -12,7 +12,7 @@ import { StoreFailure } from "../StoreFailure.ts"
 import { CommandReader, type ReaderLimits } from "./CommandReader.ts"
 import type { Connection } from "./Observations.ts"
 import { Output } from "./Output.ts"
-import { no, Refusal } from "./Refusal.ts"
+import { no, Refusal, statusText } from "./Refusal.ts"
 import { View } from "./View.ts"
 
 /** Key and certificate in PEM. */
@@ -165,7 +165,7 @@ export class Session {
 
   /** Says goodbye and ends the connection after what was written. */
   farewell(text: string): void {
-    this.line(`* BYE ${text}`)
+    this.line(`* BYE ${statusText(text)}`)
     this.close()
   }
 

@@ -1,6 +1,7 @@
 /** What a fault does to an IMAP session. */
 import { Duration } from "effect"
 import type { FaultAction } from "../Faults.ts"
+import { statusText } from "./Refusal.ts"
 import type { Session } from "./Session.ts"
 
 /** Carries out a fault. True where the step takes place after all. */
@@ -17,9 +18,9 @@ export const survives = async (session: Session, action: FaultAction, tag: strin
       await session.delay(Duration.toMillis(action.duration))
       return !session.isGone
     case "Refuse": {
-      const code = action.code === undefined ? "" : `[${action.code}] `
-      if (action.status === "BYE") session.farewell(`${code}${action.text}`)
-      else session.line(`${tag} ${action.status} ${code}${action.text}`)
+      const text = statusText(action.text, action.code)
+      if (action.status === "BYE") session.farewell(text)
+      else session.line(`${tag} ${action.status} ${text}`)
       return false
     }
     case "Corrupt":
