@@ -197,6 +197,23 @@ export const sending = ({ test }: Suite): void => {
         assert.deepStrictEqual((yield* parsed(bob)).map(({ subject }) => subject), ["after"])
       }), { maxMessageBytes: 65_536 })
 
+    test("sends no message with more recipients than one may have, copies and blind copies counted, and files it all the same", ({ address, connections, open }) =>
+      Effect.gen(function*() {
+        const ann = yield* open("ann", { limits: { recipientsPerMessage: 2 } })
+        const bob = yield* open("bob")
+        const three = new Draft({ to: address("bob"), cc: address("ann"), bcc: "carol@example.com", subject: "three" })
+        const reason = yield* reasonOf(ann.send(three))
+        assert.deepInclude(reason, { _tag: "InvalidInput", field: "to" })
+        assert.include(reason.message, "3 recipients are more than the 2")
+        assert.deepStrictEqual(yield* connections, { imap: 0, smtp: 0 }, "nobody was contacted")
+        const two = new Draft({ to: address("bob"), bcc: address("ann"), subject: "two" })
+        const results = yield* Stream.runCollect(ann.sendAll(Stream.make(three, two)))
+        assert.deepStrictEqual(results.map(({ result }) => result._tag), ["Failure", "Success"])
+        yield* arrived(bob, 1)
+        assert.deepStrictEqual((yield* parsed(bob)).map(({ subject }) => subject), ["two"])
+        assert.isTrue(Option.isSome(yield* ann.append("Drafts", three)))
+      }))
+
     test("sends many messages at once over few connections, each exactly once", ({ address, open, peak }) =>
       Effect.gen(function*() {
         const ann = yield* open("ann", { limits: { smtpConnections: 2, messagesPerConnection: 4 } })
