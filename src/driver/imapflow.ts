@@ -1,5 +1,6 @@
 /**
- * The IMAP driver over imapflow. Everything above the contract in `ImapDriver` is independent of it. Its own time-outs are set far beyond any bound of ours: every wait is bounded on the Clock.
+ * The IMAP driver over imapflow. Everything above the contract in `ImapDriver` is independent of it. Its own time-outs are
+ * set far beyond any bound of ours: every wait is bounded on the Clock.
  */
 import { Effect, Layer, type Scope } from "effect"
 import { portOf } from "../domain/AccountConfig.ts"
