@@ -24,9 +24,7 @@ const memory = MailAccount.layerNoDeps(config).pipe(
 
 const question = new Draft({ to: "bob@example.net", subject: "Lunch?", messageId: "<q1@example.com>" })
 
-const answer = new TextEncoder().encode(
-  "From: bob@example.net\r\nSubject: Re: Lunch?\r\nIn-Reply-To: <q1@example.com>\r\n\r\nYes.\r\n"
-)
+const answer = "From: bob@example.net\nSubject: Re: Lunch?\nIn-Reply-To: <q1@example.com>\n\nYes.\n"
 
 describe("ask", () => {
   it.effect("finds an answer that comes after three hours", () =>

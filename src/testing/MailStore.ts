@@ -94,12 +94,15 @@ export class MailStore {
     return this.users.find((user) => user.address.toLowerCase() === wanted)
   }
 
-  /** Delivers to the INBOX of the user whose address it is. */
-  deliver(address: string, source: Uint8Array, internalDate: Date): StoredMessage | StoreFailure {
+  /**
+   * Delivers to the INBOX of the user whose address it is: octets, or text whose line ends become CRLF. Answers why not,
+   * where nobody has the address or the quota is used up.
+   */
+  deliver(address: string, source: Uint8Array | string, internalDate: Date): StoredMessage | StoreFailure {
     const user = this.userOfAddress(address)
     return user === undefined
       ? new StoreFailure("NONEXISTENT", `nobody has the address ${address}`)
-      : user.append("INBOX", source, { internalDate })
+      : user.append("INBOX", toOctets(source), { internalDate })
   }
 
   /** Files a message as sent by this user, seen, as some servers do on their own; a user without such a mailbox gets none. */
