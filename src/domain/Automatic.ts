@@ -1,4 +1,5 @@
 /** Messages that programs sent, or sent to many: answering one of them by program can begin a loop (RFC 3834 2). */
+import { valueOf } from "./HeaderText.ts"
 import type { Original } from "./Original.ts"
 
 /**
@@ -6,7 +7,7 @@ import type { Original } from "./Original.ts"
  * Return-Path, a delivery report), one from a list or in bulk, or from an address that is no person's.
  */
 export const isAutomatic = (message: Pick<Original, "headers" | "from">): boolean => {
-  const header = (name: string) => message.headers.find((field) => field.name.toLowerCase() === name)?.value.trim()
+  const header = (name: string) => valueOf(message.headers, name)?.trim()
   const submitted = header("auto-submitted")
   if (submitted !== undefined && !/^no\b/i.test(submitted)) return true
   if (/^<\s*>$/.test(header("return-path") ?? "")) return true

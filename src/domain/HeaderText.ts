@@ -5,7 +5,13 @@ interface Field {
   readonly value: string
 }
 
-/** The values of all fields of this name, from the top of the header down. */
+/** The value of the first field of this name, without regard to case. */
+export const valueOf = (headers: ReadonlyArray<Field>, name: string): string | undefined => {
+  const wanted = name.toLowerCase()
+  return headers.find((field) => field.name.toLowerCase() === wanted)?.value
+}
+
+/** The values of all fields of this name, in lower case, from the top of the header down. */
 export const valuesOf = (headers: ReadonlyArray<Field>, name: string): ReadonlyArray<string> =>
   headers.filter((field) => field.name.toLowerCase() === name).map(({ value }) => value)
 

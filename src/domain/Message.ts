@@ -1,6 +1,7 @@
 /** A message, read: decoded headers, text, HTML and attachments. */
 import { Schema } from "effect"
 import { Address } from "./Envelope.ts"
+import { valueOf } from "./HeaderText.ts"
 import { MessageRef } from "./MessageSet.ts"
 
 /** One header field, unfolded, encoded words decoded. Names keep their case; compare without it. */
@@ -56,8 +57,7 @@ export class Message extends Schema.Class<Message>("effect-mail/Message")({
 }) {
   /** The value of the first header field of this name, without regard to case. */
   header(name: string): string | undefined {
-    const wanted = name.toLowerCase()
-    return this.headers.find((field) => field.name.toLowerCase() === wanted)?.value
+    return valueOf(this.headers, name)
   }
 }
 
@@ -86,7 +86,6 @@ export class MessageOutline extends Schema.Class<MessageOutline>("effect-mail/Me
 }) {
   /** The value of the first header field of this name, without regard to case. */
   header(name: string): string | undefined {
-    const wanted = name.toLowerCase()
-    return this.headers.find((field) => field.name.toLowerCase() === wanted)?.value
+    return valueOf(this.headers, name)
   }
 }

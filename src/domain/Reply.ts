@@ -2,6 +2,7 @@
 import { addressesIn, addressKey } from "./AddressText.ts"
 import type { AddressInput, DraftInput } from "./DraftInput.ts"
 import { Address } from "./Envelope.ts"
+import { valueOf } from "./HeaderText.ts"
 import { escapeHtml, htmlOfText, quotableHtml, textOfHtml } from "./Html.ts"
 import { isMessageId, referencesTo } from "./MessageId.ts"
 import { carried, deliverable, type Given, given, oneLine, type Original, shownIn, written } from "./Original.ts"
@@ -103,7 +104,7 @@ const recipients = (message: Original, which: "sender" | "all" | "list", own: Ke
     const to = foreign(first)
     return { to: to.length > 0 ? to : [...byKey(replying).values()] }
   }
-  const followUp = isOwn ? [] : foreign(addressesIn(header(message, "mail-followup-to") ?? ""))
+  const followUp = isOwn ? [] : foreign(addressesIn(valueOf(message.headers, "mail-followup-to") ?? ""))
   if (followUp.length > 0) return { to: followUp }
   const to = foreign([...first, ...message.to])
   const cc = foreign(message.cc, byKey(to))
@@ -112,7 +113,7 @@ const recipients = (message: Original, which: "sender" | "all" | "list", own: Ke
 }
 
 const listPost = (message: Original): Address | undefined => {
-  const uri = /<mailto:([^?>\s]+)/i.exec(header(message, "list-post") ?? "")?.[1]
+  const uri = /<mailto:([^?>\s]+)/i.exec(valueOf(message.headers, "list-post") ?? "")?.[1]
   if (uri === undefined) return undefined
   try {
     return deliverable([new Address({ address: decodeURIComponent(uri) })])[0]
@@ -120,9 +121,6 @@ const listPost = (message: Original): Address | undefined => {
     return undefined
   }
 }
-
-const header = ({ headers }: Original, name: string): string | undefined =>
-  headers.find((field) => field.name.toLowerCase() === name)?.value
 
 // --- with what
 

@@ -24,8 +24,8 @@ const defaults = {
   holdDecayMillis: 60_000
 } as const
 
-/** How an account is asked to pause. */
-export interface Pace {
+/** How an account is asked to slow down. */
+interface Slowdown {
   /** Nothing is begun before this time. */
   readonly until: number
   /** How often the server had to ask again. */
@@ -35,14 +35,14 @@ export interface Pace {
 }
 
 /** Nothing was heard. */
-const calm: Pace = { until: -Infinity, level: 0, since: -Infinity }
+const calm: Slowdown = { until: -Infinity, level: 0, since: -Infinity }
 
 /**
  * The pace after a reason was heard. A time named by the server is kept to; otherwise the pause doubles with each
  * level. Commands that were under way when the server spoke hear the same again: while cooling, the level stays.
  * `until` never moves backwards.
  */
-const hear = (pace: Pace, reason: Reason, now: number): Pace => {
+const hear = (pace: Slowdown, reason: Reason, now: number): Slowdown => {
   if (reason._tag !== "Throttled") return pace
   const asked = askedMillis(reason)
   if (asked !== undefined) return { ...pace, until: Math.max(pace.until, now + asked) }
@@ -60,7 +60,7 @@ const askedMillis = ({ retryAfter }: { readonly retryAfter?: Duration.Duration }
   retryAfter === undefined ? undefined : Math.min(defaults.longestAskedMillis, Duration.toMillis(retryAfter))
 
 /** The pace after something went well: one level less for each `decayMillis` since the pause ended. */
-const succeeded = (pace: Pace, now: number): Pace => {
+const succeeded = (pace: Slowdown, now: number): Slowdown => {
   if (pace.level === 0) return pace
   const levels = Math.floor((now - Math.max(pace.since, pace.until)) / defaults.decayMillis)
   return levels < 1 ? pace : { ...pace, level: Math.max(0, pace.level - levels), since: now }
@@ -94,7 +94,7 @@ export interface Orders {
 
 /** The ear of one account for one protocol. Report everything to it; each report answers with what is to be obeyed. */
 export class Cooldown {
-  private pace: Pace = calm
+  private pace: Slowdown = calm
   private limit: AdaptiveCap
   private connectAt = -Infinity
 
