@@ -30,6 +30,21 @@ describe("MailServer observations", () => {
       assert.strictEqual(server.peak(), 0)
     }))
 
+  it.live("counts one connection where a client opens the next as soon as its last has closed", () =>
+    Effect.gen(function*() {
+      const server = yield* start
+      for (const port of [server.imapPort, server.smtpPort]) {
+        for (let times = 0; times < 50; times++) {
+          yield* Effect.callback<void>((resume) => {
+            const socket = createConnection(port, "127.0.0.1")
+            socket.once("data", () => socket.destroy()).once("close", () => resume(Effect.void))
+          })
+        }
+      }
+      assert.strictEqual(server.peak({ protocol: "imap" }), 1)
+      assert.strictEqual(server.peak({ protocol: "smtp" }), 1)
+    }))
+
   it.live("records each command with its connection, verb and mailbox", () =>
     Effect.gen(function*() {
       const server = yield* start

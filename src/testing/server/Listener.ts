@@ -89,8 +89,9 @@ export class Listener {
     })
     // `close` comes a turn later than the end of both sides, and behind the accept of what the client opened next
     const ended = () => {
-      if (socket.readableEnded && socket.writableEnded) connection.closed()
+      if (socket.readableEnded && (socket.writableEnded || socket.destroyed)) connection.closed()
     }
+    wire.on("close", ended)
     socket.on("end", ended).on("finish", ended).on("close", () => {
       this.#wires.delete(wire)
       this.#sockets.delete(socket)
