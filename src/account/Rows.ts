@@ -2,11 +2,12 @@
  * Rows of many messages: chunks planned ahead of the consumer, commands shared with whoever asks for the same at the same
  * moment, long sources completed. Knows nothing of what is made of the rows.
  */
-import { Clock, Duration, Effect, Exit, Latch, Stream } from "effect"
+import { Duration, Effect, Exit, Latch, Stream } from "effect"
 import type { FetchItems } from "../domain/Fetch.ts"
 import { MessageNotFound, type Reason } from "../domain/MailError.ts"
 import { type MessageSet, toRange } from "../domain/MessageSet.ts"
 import type { FetchedRow, ImapConnection } from "../driver/ImapDriver.ts"
+import { steadyTime } from "../driver/SteadyTime.ts"
 import { ChunkPlan } from "./ChunkPlan.ts"
 import * as LongSources from "./LongSources.ts"
 import type { Wanted } from "./LongSources.ts"
@@ -185,12 +186,12 @@ const fetchTogether = Effect.fnUntraced(function*(
 ): Effect.fn.Return<ReadonlyArray<Exit.Exit<Answer, Reason>>, Reason> {
   const uids = payloads.length === 1 ? payloads[0] ?? [] : [...new Set(payloads.flat())].sort((a, b) => a - b)
   const { items, sourceLimit } = wanted
-  const begun = yield* Clock.currentTimeMillis
+  const begun = yield* steadyTime
   const rows = yield* connection.fetch(toRange(uids), items, {
     answerLimit,
     ...(items.source === true ? { sourceLimit } : {})
   })
-  const millis = (yield* Clock.currentTimeMillis) - begun
+  const millis = (yield* steadyTime) - begun
   if (payloads.length === 1) return [Exit.succeed({ found: rows, millis })]
   const byUid = new Map(rows.map((row) => [row.uid, row]))
   return payloads.map((payload) => Exit.succeed({ found: payload.flatMap((uid) => byUid.get(uid) ?? []), millis }))

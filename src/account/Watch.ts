@@ -3,11 +3,12 @@
  * something in IDLE, when the heartbeat is due, or when a connection has been lost. The rounds are requests like any
  * other; between them no connection is held, and an idle one listens.
  */
-import { Clock, Duration, Effect, Latch, Option, Schedule, type Scope, Semaphore, Stream } from "effect"
+import { Duration, Effect, Latch, Option, Schedule, type Scope, Semaphore, Stream } from "effect"
 import type { Cursor } from "../domain/Cursor.ts"
 import { mailboxName } from "../domain/MailboxName.ts"
 import { InvalidInput, type Reason } from "../domain/MailError.ts"
 import type { Changes } from "../domain/MailEvent.ts"
+import { steadyTime } from "../driver/SteadyTime.ts"
 import type { Operations } from "./Operations.ts"
 import { type Round, round } from "./Round.ts"
 
@@ -120,8 +121,8 @@ export const make = (operations: Operations) => {
     const behind = Latch.makeUnsafe(false)
     const isRung = Effect.raceFirst(heard, behind.await)
     const wait = Effect.gen(function*() {
-      const until = (yield* Clock.currentTimeMillis) + heartbeat
-      for (let left = heartbeat; left > 0; left = until - (yield* Clock.currentTimeMillis)) {
+      const until = (yield* steadyTime) + heartbeat
+      for (let left = heartbeat; left > 0; left = until - (yield* steadyTime)) {
         const rung = yield* Effect.timeoutOption(isRung, Math.min(left, poll))
         if (Option.isSome(rung) || !isListening()) return
       }

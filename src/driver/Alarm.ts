@@ -3,10 +3,11 @@
  * alarm that is no longer needed is left to ring for nothing.
  */
 import { Clock, Duration, Effect, FiberHandle, type Scope } from "effect"
+import { steadyMillis } from "./SteadyTime.ts"
 
 /**
- * Makes an alarm by the clock there is now, whoever sets it later. Setting it to Infinity sets nothing. It rings no more
- * once the scope has closed.
+ * Makes an alarm by the steady time of the clock there is now, whoever sets it later. Setting it to Infinity sets
+ * nothing. It rings no more once the scope has closed.
  */
 export const make = Effect.fnUntraced(function*(
   ring: Effect.Effect<unknown>
@@ -18,7 +19,7 @@ export const make = Effect.fnUntraced(function*(
     if (at >= next) return
     next = at
     run(Effect.andThen(
-      clock.sleep(Duration.millis(Math.max(0, at - clock.currentTimeMillisUnsafe()))),
+      clock.sleep(Duration.millis(Math.max(0, at - steadyMillis(clock)))),
       Effect.suspend(() => {
         next = Infinity
         return ring

@@ -17,6 +17,7 @@ import type { Reason } from "../domain/MailError.ts"
 import { makeReplyReader, type ReplyReader } from "./ReplyReader.ts"
 import { type Aftermath, concludeSend, type Fate, refusedRecipients, type SendFailure } from "./SendFate.ts"
 import type { DsnOptions, SendOptions, SendPhase, SmtpAccepted, SmtpEnvelope } from "./SmtpDriver.ts"
+import { steadyMillis } from "./SteadyTime.ts"
 
 export interface SendRequest {
   readonly from: string
@@ -151,12 +152,12 @@ const begin = (
   sink: undefined,
   before: 0,
   heard: false,
-  begunAt: session.clock.currentTimeMillisUnsafe(),
+  begunAt: steadyMillis(session.clock),
   envelopeMillis: 0,
   verdict: undefined,
   lost: false,
   expired: false,
-  deadline: session.clock.currentTimeMillisUnsafe() + options.commandTimeoutMillis,
+  deadline: steadyMillis(session.clock) + options.commandTimeoutMillis,
   wake: () => {}
 })
 
@@ -167,7 +168,7 @@ const run = Effect.fnUntraced(function*(attempt: Attempt) {
     attempt.request,
     new GatedBody((sink) => {
       enter(attempt, "body")
-      attempt.envelopeMillis = attempt.session.clock.currentTimeMillisUnsafe() - attempt.begunAt
+      attempt.envelopeMillis = steadyMillis(attempt.session.clock) - attempt.begunAt
       attempt.before = attempt.reader.replies.length
       attempt.heard ||= attempt.reader.pending()
       attempt.sink = sink
@@ -200,12 +201,12 @@ const enter = (attempt: Attempt, phase: SendPhase): void => {
 }
 
 const extend = (attempt: Attempt, millis: number): void => {
-  attempt.deadline = attempt.session.clock.currentTimeMillisUnsafe() + millis
+  attempt.deadline = steadyMillis(attempt.session.clock) + millis
 }
 
 /** Ends the send where its deadline has passed. Answers when to look again, or Infinity. */
 const expire = (attempt: Attempt): number => {
-  if (attempt.deadline > attempt.session.clock.currentTimeMillisUnsafe()) return nextLook(attempt)
+  if (attempt.deadline > steadyMillis(attempt.session.clock)) return nextLook(attempt)
   attempt.expired = true
   attempt.wake()
   return Infinity
@@ -215,7 +216,7 @@ const expire = (attempt: Attempt): number => {
 const nextLook = ({ deadline, options, session: { clock } }: Attempt): number =>
   Math.min(
     deadline,
-    clock.currentTimeMillisUnsafe() + Math.min(options.answerTimeoutMillis, options.commandTimeoutMillis)
+    steadyMillis(clock) + Math.min(options.answerTimeoutMillis, options.commandTimeoutMillis)
   )
 
 const isOver = (attempt: Attempt): boolean => attempt.verdict !== undefined || attempt.lost || attempt.expired

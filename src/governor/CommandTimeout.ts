@@ -8,6 +8,7 @@
 import { Clock, Duration, Effect, Latch, type Scope } from "effect"
 import { type Reason, TimedOut } from "../domain/MailError.ts"
 import type { ImapConnection } from "../driver/ImapDriver.ts"
+import { steadyMillis } from "../driver/SteadyTime.ts"
 
 /** A transfer of known size may take a second longer for each of these octets. */
 const octetsPerSecond = 64 * 1024
@@ -25,7 +26,7 @@ export const bounded = Effect.fnUntraced(function*(
 
   // No command is due earlier than `timeout` after it began, so whoever sleeps no longer than that oversleeps none.
   const watching = Effect.suspend(() => {
-    const left = due - clock.currentTimeMillisUnsafe()
+    const left = due - steadyMillis(clock)
     if (left > 0) {
       if (left === Infinity) running.closeUnsafe()
       return left === Infinity ? running.await : Effect.sleep(Math.min(left, timeoutMillis))
@@ -39,7 +40,7 @@ export const bounded = Effect.fnUntraced(function*(
   const bound = <A>(command: Effect.Effect<A, Reason>, octets = 0): Effect.Effect<A, Reason> =>
     Effect.suspend(() => {
       const millis = timeoutMillis + 1_000 * octets / octetsPerSecond
-      due = clock.currentTimeMillisUnsafe() + millis
+      due = steadyMillis(clock) + millis
       running.openUnsafe()
       return command.pipe(
         // An interrupted command ends its connection: nothing is left to be watched.

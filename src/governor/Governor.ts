@@ -10,6 +10,7 @@ import type { Context } from "effect"
 import { Cause, Clock, Duration, Effect, Exit, FiberMap, Scheduler, type Scope } from "effect"
 import { AccountClosed, ConnectionLost, QueueFull, type Reason, TimedOut } from "../domain/MailError.ts"
 import * as Alarm from "../driver/Alarm.ts"
+import { steadyMillis } from "../driver/SteadyTime.ts"
 import { Bells, type Ear } from "./Bells.ts"
 import { type Connecting, type Governed, type Message, serve } from "./ConnectionActor.ts"
 import { type Action, Dispatcher, type DispatcherOptions, type Event, type Request } from "./Dispatcher.ts"
@@ -77,7 +78,7 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
 ): Effect.fn.Return<Governor<C>, never, Scope.Scope> {
   const { host, protocol, telemetry } = options
   const clock = yield* Clock.Clock
-  const now = () => clock.currentTimeMillisUnsafe()
+  const now = () => steadyMillis(clock)
   const hostLimits = yield* HostLimits.current
   const dispatcher = new Dispatcher(options)
   const pace = new Pace({ protocol, host, cap: options.cap, dispatcher, hostLimits, telemetry, now })
@@ -375,7 +376,7 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
       waiting: dispatcher.waiting,
       waitingByAgent: dispatcher.waitingByAgent,
       agents: agentCounts.stats(dispatcher.waitingByAgent),
-      cooledUntil: dispatcher.cooledUntil
+      cooledUntil: dispatcher.cooledUntil === 0 ? 0 : dispatcher.cooledUntil - now() + clock.currentTimeMillisUnsafe()
     })
   }
 

@@ -4,7 +4,8 @@
  * give it back when the socket has closed; where places are short, accounts that hold unused connections are asked to
  * let one go.
  */
-import { Clock, Context, Effect, Latch, Layer, type Scope } from "effect"
+import { Context, Effect, Latch, Layer, type Scope } from "effect"
+import { steadyMillis } from "../driver/SteadyTime.ts"
 import { Cooldown, type Hold } from "./Cooldown.ts"
 
 /** Whole numbers above 0, or Infinity. */
@@ -81,9 +82,10 @@ export class HostLimits {
   }
 
   #rested(host: string): Effect.Effect<void> {
-    return Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    return Effect.clockWith((clock) => {
+      const now = steadyMillis(clock)
       const rest = (this.#holds.get(host)?.until ?? now) - now
-      // a hold that is longer than any comes from a clock that was set back, or from another test's
+      // a hold that is longer than any comes from another clock, as tests have
       return rest > 0 && rest <= Cooldown.defaults.longestHoldMillis
         ? Effect.andThen(Effect.sleep(rest), this.#rested(host))
         : Effect.void

@@ -11,6 +11,7 @@ import { Clock, Deferred, Duration, Effect, Exit, Latch, Option, type Scope } fr
 import type { RateScope, RateWindow } from "../domain/Limits.ts"
 import { AccountClosed, InvalidInput, QueueFull, type RateLimited, type TimedOut } from "../domain/MailError.ts"
 import * as Alarm from "../driver/Alarm.ts"
+import { steadyMillis } from "../driver/SteadyTime.ts"
 import { asked, type AskedStore } from "./AskedStore.ts"
 import { type Bank, Permit } from "./Permit.ts"
 import { type RateBlock, type RateGrant, RateStore } from "./RateStore.ts"
@@ -243,7 +244,9 @@ const makeLimited = Effect.fnUntraced(function*(options: RateLimitOptions) {
       yield* Effect.yieldNow
       wake.closeUnsafe()
       const next = yield* goRound()
-      if (next !== Infinity) setAlarm(Math.min(next, clock.currentTimeMillisUnsafe() + longestSleepMillis))
+      if (next !== Infinity) {
+        setAlarm(steadyMillis(clock) + Math.min(next - clock.currentTimeMillisUnsafe(), longestSleepMillis))
+      }
       yield* wake.await
     }
   })

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Fiber, Redacted } from "effect"
+import { Clock, Duration, Effect, Exit, Fiber, Redacted } from "effect"
 import { TestClock } from "effect/testing"
 import { Endpoint } from "../../src/domain/AccountConfig.ts"
 import { Password } from "../../src/domain/Credentials.ts"
@@ -69,6 +69,28 @@ describe("the bound on a command", () => {
       assert.strictEqual((yield* Fiber.join(command))._tag, "TimedOut")
       assert.isTrue(plain.isUsable())
     }))
+
+  for (const [title, setBy] of [["back", Duration.hours(-1)], ["forward", Duration.hours(1)]] as const) {
+    it.effect(`is the same where the time of day is set ${title} meanwhile`, () =>
+      Effect.gen(function*() {
+        const clock = yield* Clock.Clock
+        let offset = 0
+        const onClock = Effect.provideService(Clock.Clock, {
+          ...clock,
+          currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + offset,
+          currentTimeMillis: Effect.map(clock.currentTimeMillis, (millis) => millis + offset)
+        })
+        const { connection, plain } = yield* onClock(connect("NOOP", stall))
+        const command = yield* running(onClock(Effect.flip(connection.noop)))
+        yield* TestClock.adjust(seconds(5))
+        offset = Duration.toMillis(setBy)
+        yield* TestClock.adjust(seconds(4.9))
+        assert.isTrue(plain.isUsable())
+        yield* TestClock.adjust(seconds(0.1))
+        assert.isDefined(command.pollUnsafe())
+        assert.deepInclude(yield* Fiber.join(command), { _tag: "TimedOut", wait: "command" })
+      }))
+  }
 
   it.effect("lets IDLE last", () =>
     Effect.gen(function*() {

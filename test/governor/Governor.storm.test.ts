@@ -12,10 +12,11 @@ import { simulate, type World } from "./Simulation.ts"
 const firstSeed = Number(process.env["EFFECT_MAIL_SEED"] ?? 1)
 const runs = 20
 
-const paces: Record<string, (die: Dice) => Pick<World, "passes" | "early">> = {
+const paces: Record<string, (die: Dice) => Pick<World, "passes" | "early" | "setBy">> = {
   "stands still while anything is done": () => ({}),
   "passes with every look at it": (die) => ({ passes: () => die.chance(95) ? 1 : die.below(400) }),
-  "is up to a millisecond behind its timers": () => ({ early: 1 })
+  "is up to a millisecond behind its timers": () => ({ early: 1 }),
+  "of day is set back and forward": (die) => ({ setBy: () => 1e12 + die.below(3) * 3_600_000 })
 }
 
 describe("in a storm everybody is answered in time, the cap is kept, and nothing is left behind", () => {

@@ -20,6 +20,8 @@ export interface World {
   readonly passes?: (look: number) => number
   /** Timers go off so many milliseconds too early, as those of the platform may. */
   readonly early?: number
+  /** How far the time of day is off, asked whenever somebody has slept. Default: not at all. */
+  readonly setBy?: () => number
 }
 
 /** How a simulation ended. */
@@ -34,25 +36,27 @@ export interface Ending<A> {
 }
 
 export const simulate = <A, E>(program: Effect.Effect<A, E>, world: World): Ending<A> => {
-  const { dice, early = 0, opsBeforeYield, passes = () => 0 } = world
+  const { dice, early = 0, opsBeforeYield, passes = () => 0, setBy = () => 0 } = world
   let tasks: Array<() => void> = []
   const sleepers = new Set<Sleeper>()
   let slept = 0
   let passed = 0
   let looks = 0
+  let offset = 0
 
   const millis = () => {
     passed += passes(looks++)
     return slept + passed
   }
-  const nanos = () => BigInt(millis()) * 1_000_000n
+  const timeOfDay = () => millis() + offset
+  const nanosOf = (time: () => number) => () => BigInt(time()) * 1_000_000n
   const clock: Clock.Clock = {
-    currentTimeMillisUnsafe: millis,
-    currentTimeMillis: Effect.sync(millis),
-    currentTimeNanosUnsafe: nanos,
-    currentTimeNanos: Effect.sync(nanos),
-    monotonicTimeNanosUnsafe: nanos,
-    monotonicTimeNanos: Effect.sync(nanos),
+    currentTimeMillisUnsafe: timeOfDay,
+    currentTimeMillis: Effect.sync(timeOfDay),
+    currentTimeNanosUnsafe: nanosOf(timeOfDay),
+    currentTimeNanos: Effect.sync(nanosOf(timeOfDay)),
+    monotonicTimeNanosUnsafe: nanosOf(millis),
+    monotonicTimeNanos: Effect.sync(nanosOf(millis)),
     sleep: (duration) => {
       const wait = Duration.toMillis(duration)
       if (wait <= 0) return Effect.yieldNow
@@ -94,6 +98,7 @@ export const simulate = <A, E>(program: Effect.Effect<A, E>, world: World): Endi
     const next = [...sleepers].reduce<Sleeper | undefined>((a, b) => a === undefined || b.at < a.at ? b : a, undefined)
     if (next === undefined) throw new AssertionError({ message: `hangs after ${slept} ms` })
     slept = Math.max(slept, next.at)
+    offset = setBy()
     sleepers.delete(next)
     next.wake()
   }
