@@ -3,6 +3,7 @@
  * read as UTF-8. Works on octets alone, so headers can be read even where the body defeats a parser.
  */
 import { messageIdsIn } from "../domain/MessageId.ts"
+import { type CharsetDecoder, charsetDecoder } from "./Charset.ts"
 
 /** One field. `value` is unfolded and trimmed but not decoded. */
 export interface RawField {
@@ -122,31 +123,17 @@ const quoted = (data: string): Buffer => {
   return octets.subarray(0, at)
 }
 
-/** True where this charset can be decoded. Names are those of mail, which the WHATWG table knows nearly all of. */
+/** True where this charset can be decoded. */
 export const isKnownCharset = (charset: string): boolean => decoderFor(charset) !== undefined
 
-const decoders = new Map<string, InstanceType<typeof TextDecoder>>()
+const decoders = new Map<string, CharsetDecoder>()
 
-const decoderFor = (charset: string): InstanceType<typeof TextDecoder> | undefined => {
+const decoderFor = (charset: string): CharsetDecoder | undefined => {
   const known = decoders.get(charset)
   if (known !== undefined) return known
-  try {
-    const decoder = new TextDecoder(aliases[charset] ?? charset, { ignoreBOM: true })
-    decoders.set(charset, decoder)
-    return decoder
-  } catch {
-    return undefined
-  }
-}
-
-const aliases: { readonly [charset: string]: string | undefined } = {
-  "cp932": "shift_jis",
-  "cp936": "gbk",
-  "cp949": "euc-kr",
-  "cp950": "big5",
-  "iso-8859-8-e": "iso-8859-8",
-  "ks_c_5601-1987": "euc-kr",
-  "utf8mb4": "utf-8"
+  const decoder = charsetDecoder(charset, { ignoreBOM: true })
+  if (decoder !== undefined) decoders.set(charset, decoder)
+  return decoder
 }
 
 const decodeCharset = (octets: Buffer, charset: string, unknownCharset: (charset: string) => void): string => {

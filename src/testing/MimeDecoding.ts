@@ -5,6 +5,7 @@
  */
 import { Buffer } from "node:buffer"
 import { Address, type BodyPart, EnvelopeFields } from "../domain/Envelope.ts"
+import { charsetDecoder, windows1252 } from "../driver/Charset.ts"
 import { fieldValue, type MimePart, type Parameterised } from "./MimeStructure.ts"
 import { type RawAddress, readEnvelope } from "./RawEnvelope.ts"
 
@@ -24,7 +25,7 @@ const decodeOctets = (octets: Uint8Array, charset?: string): string => {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(octets)
   } catch {
-    return new TextDecoder("windows-1252").decode(octets)
+    return windows1252.decode(octets)
   }
 }
 
@@ -160,9 +161,5 @@ const percentDecoded = (text: string): string =>
 const decoderOf = (charset: string | undefined) => {
   // Mail that calls itself US-ASCII and is not is read by what its octets look like.
   if (charset === undefined || charset === "" || /^us-ascii$/i.test(charset)) return undefined
-  try {
-    return new TextDecoder(charset.trim())
-  } catch {
-    return undefined
-  }
+  return charsetDecoder(charset)
 }

@@ -2,6 +2,7 @@
  * Pieces of raw messages: charsets, transfer encodings, encoded words, parts. Everything is a binary string, one
  * character per octet, until a message is complete; so a sample can hold what no correct composer would write.
  */
+import { charsetDecoder } from "../driver/Charset.ts"
 
 /** Uniform numbers from a seed (mulberry32): the same seed gives the same samples on every machine. */
 export class SampleRandom {
@@ -90,8 +91,8 @@ const tables = new Map<string, ReadonlyMap<string, string>>()
 const octetsBy = (label: string, candidates: ReadonlyArray<string>): ReadonlyMap<string, string> => {
   const known = tables.get(label)
   if (known !== undefined) return known
-  const decoder = new TextDecoder(label)
-  const table = new Map(candidates.map((octets) => [decoder.decode(toOctets(octets)), octets]))
+  const decoder = charsetDecoder(label)
+  const table = new Map(candidates.map((octets) => [decoder?.decode(toOctets(octets)) ?? "\ufffd", octets]))
   table.delete("\ufffd")
   tables.set(label, table)
   return table
