@@ -9,7 +9,7 @@ import { AccountConfig, Endpoint } from "../domain/AccountConfig.ts"
 import { AccessToken, Password } from "../domain/Credentials.ts"
 import { Limits, SomeLimits } from "../domain/Limits.ts"
 import { InvalidInput } from "../domain/MailError.ts"
-import { limitsOf } from "../domain/Provider.ts"
+import { filingOf, limitsOf } from "../domain/Provider.ts"
 import { providerById, providerOf, providers } from "../domain/Providers.ts"
 import { toInvalidInput } from "../domain/SchemaProblem.ts"
 
@@ -100,6 +100,7 @@ export const toConfig = Effect.fnUntraced(function*<R>(
     limits: provider === undefined ? new Limits(profile.limits ?? {}) : limitsOf(provider, profile.limits),
     ...(imap === undefined ? {} : { imap }),
     ...(smtp === undefined ? {} : { smtp }),
+    ...(provider !== undefined && profile.smtp === undefined ? filingOf(provider) : {}),
     ...(profile.address === undefined ? {} : { address: profile.address })
   })
 })

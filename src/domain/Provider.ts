@@ -2,8 +2,7 @@
  * What is known of a mail provider: servers, limits, habits. Every number carries where it comes from and whether it was
  * read there; `docs/providers.md` is made from the same data. Anything can be overridden by the account's own limits.
  */
-import type { Endpoint } from "./AccountConfig.ts"
-import { AccountConfig } from "./AccountConfig.ts"
+import { AccountConfig, type Endpoint } from "./AccountConfig.ts"
 import type { Credentials } from "./Credentials.ts"
 import { Limits, type RateWindow, type SomeLimits } from "./Limits.ts"
 
@@ -77,10 +76,10 @@ export const configOf = (provider: Provider, account: ProviderAccount): AccountC
     imap: provider.imap.value,
     smtp: provider.smtp.value,
     limits: limitsOf(provider, account.limits),
-    ...filing(provider.filesSentMail),
+    ...filingOf(provider),
     ...(account.address === undefined ? {} : { address: account.address })
   })
 
 /** That a server files sent mail lets a message count as not sent where it is not found: hearsay is not enough for that. */
-const filing = ({ value, verified }: Provider["filesSentMail"]): { readonly filesSentMail?: boolean } =>
-  verified || !value ? { filesSentMail: value } : {}
+export const filingOf = ({ filesSentMail }: Provider): Pick<AccountConfig, "filesSentMail"> =>
+  filesSentMail.verified || !filesSentMail.value ? { filesSentMail: filesSentMail.value } : {}

@@ -240,6 +240,10 @@ describe("the configurations of the profiles", () => {
       assert.deepStrictEqual(unhurried.limits.rates, [])
       assert.strictEqual(unhurried.limits.imapConnections, gmail.limits.imapConnections)
       assert.strictEqual(unhurried.limits.recipientsPerMessage, 100)
+      // of Gmail it is only said
+      assert.isUndefined(gmail.filesSentMail)
+      assert.isTrue((yield* of({ address: "ann@outlook.com" })).filesSentMail)
+      assert.isUndefined((yield* of({ address: "ann@outlook.com", smtp: { host: "i" } })).filesSentMail)
       const own = yield* of({
         address: "ann@gmail.com",
         user: "x",
