@@ -16,7 +16,7 @@ export interface RefreshOptions {
   readonly scope?: string | undefined
   /** Told of a new refresh token where the server replaces it (RFC 6749 6); store it, the old one may end. */
   readonly onRefreshToken?: ((token: Redacted.Redacted) => Effect.Effect<void>) | undefined
-  /** Bound for one request. Default: `defaultTimeout`. */
+  /** Bound for one request. Default: 30 seconds. */
   readonly timeout?: Duration.Input | undefined
 }
 
