@@ -46,6 +46,8 @@ export class Lease {
       let isBegun = false
       const inTurn = this.#turn.withPermit(Effect.suspend(() => {
         isBegun = true
+        // whoever waited until after its end would begin on a connection that others have now
+        if (!this.#isOpen) return Effect.fail(ended(this.mailbox))
         return Effect.raceFirst(work(this.connection), Deferred.await(this.#ended))
       }))
       const overdue = Effect.andThen(

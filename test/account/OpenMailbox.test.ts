@@ -1,6 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Context, Deferred, Duration, Effect, Fiber, Option, Result, Stream } from "effect"
-import { Draft, type Limits, MailError, type OpenMailbox, Query, Throttled } from "../../src/index.ts"
+import {
+  Agent,
+  Draft,
+  type Limits,
+  MailError,
+  type OpenMailbox,
+  Query,
+  RateWindow,
+  Throttled
+} from "../../src/index.ts"
 import { fixture, reasonOf, settled, timed } from "./Fixture.ts"
 
 const letter = (id: number) => `Message-ID: <${id}@example.com>\nSubject: letter ${id}\n\nbody ${id}\n`
@@ -241,6 +250,26 @@ describe("withMailbox", () => {
       assert.strictEqual((yield* reasonOf(escaped.search()))._tag, "InvalidInput")
       assert.strictEqual((yield* timed(account.search(Query.inbox))).value.size, 3)
       assert.strictEqual(mail.overlaps(), 0)
+    }))
+
+  it.effect("cuts off a step that waited for a rate window until after its end, and leaves the connection alone", () =>
+    Effect.gen(function*() {
+      const rates = [new RateWindow({ per: "agent", limit: 1, window: Duration.seconds(10) })]
+      const { account, mail } = yield* open({ imapConnections: 1, rates }, 100)
+      const step = reasonOf(account.search(Query.inbox))
+      const opened = yield* timed(
+        Agent.as("one")(account.withMailbox("INBOX", () => Effect.forkDetach(step, { startImmediately: true })))
+      )
+      const left = opened.value
+      const other = yield* Effect.forkChild(
+        Effect.sleep("9950 millis").pipe(
+          Effect.andThen(Agent.as("other")(account.status("Projects")))
+        )
+      )
+      assert.strictEqual((yield* timed(Fiber.join(left))).value._tag, "InvalidInput")
+      assert.strictEqual((yield* timed(Fiber.join(other))).value.messages, 1)
+      assert.strictEqual(mail.overlaps(), 0)
+      assert.strictEqual((yield* account.stats).imap.opened, 1)
     }))
 
   it.effect("does not mix up the connections of two accounts", () =>
