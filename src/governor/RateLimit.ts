@@ -270,7 +270,8 @@ const makeLimited = Effect.fnUntraced(function*(options: RateLimitOptions) {
     kind: Kind,
     requests: ReadonlyArray<Request>,
     since: number,
-    blocked: ReadonlyArray<RateBlock>
+    blocked: ReadonlyArray<RateBlock>,
+    seen: number
   ) =>
     Effect.suspend((): Effect.Effect<Permit, Refusal> => {
       if (closed !== undefined) return closed
@@ -283,8 +284,7 @@ const makeLimited = Effect.fnUntraced(function*(options: RateLimitOptions) {
         reply: Deferred.makeUnsafe(),
         granted: undefined,
         blocked,
-        // Never equal: the first round asks the store where no window has stopped it yet.
-        seen: blocked.length === 0 ? -1 : changes,
+        seen,
         overtaken: false
       }
       const turn = waiting.add(agent, kind, waiter)
@@ -312,13 +312,15 @@ const makeLimited = Effect.fnUntraced(function*(options: RateLimitOptions) {
 
   const take = (agent: string, kind: Kind, requests: ReadonlyArray<Request>) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      if (waiting.size > 0) return wait(agent, kind, requests, now, [])
+      // Never equal: the first round asks the store where no window has stopped it yet.
+      if (waiting.size > 0) return wait(agent, kind, requests, now, [], -1)
+      const seen = changes
       return Effect.flatMap(
         store.take(requests, now, holdMillis),
         (answer): Effect.Effect<Permit, Refusal> => {
           if (answer.granted) return Effect.succeed(new Permit(bank, answer.grant, undefined))
           if (isInVain(answer.blocked, now)) return Effect.fail(rateLimited(requests, answer.blocked, now))
-          return wait(agent, kind, requests, now, answer.blocked)
+          return wait(agent, kind, requests, now, answer.blocked, seen)
         }
       )
     })

@@ -316,6 +316,26 @@ describe("RateLimit", () => {
         assert.strictEqual(yield* limit.waiting, 0)
       }))
 
+    it.effect("while a slow store refuses somebody else lets them pass at once", () =>
+      Effect.gen(function*() {
+        const memory = RateStore.makeMemory()
+        let delay = 0
+        const slow = {
+          ...memory,
+          take: (...question: Parameters<typeof memory.take>) =>
+            Effect.tap(memory.take(...question), () => Effect.sleep(delay))
+        }
+        const limit = yield* limits([window("account", 1, 10_000)]).pipe(Effect.provideService(RateStore, slow))
+        const permit = yield* limit.admit(ask())
+        delay = 50
+        const starts: Array<Start> = []
+        yield* Effect.forkChild(start(limit, starts, "second", ask()))
+        yield* TestClock.adjust(20)
+        yield* permit.refund
+        yield* TestClock.adjust(80)
+        assert.deepStrictEqual(starts, [{ name: "second", at: 100 }])
+      }))
+
     it.effect("of half of a thousand who wait leaves all the room to the other half, in their order", () =>
       Effect.gen(function*() {
         const limit = yield* limits([window("account", 50, 1000), window("recipients", 80, 1000)])
