@@ -44,6 +44,7 @@ export interface FaultStep {
 
 /** A script of faults, changed while a test runs. */
 export class Faults {
+  /** With the steps that still pass before each, and how often it still strikes. */
   #pending: Array<{ readonly fault: Fault; skip: number; times: number }> = []
 
   constructor(faults: Iterable<Fault> = []) {
@@ -56,6 +57,11 @@ export class Faults {
       // servers tell of "UID STORE" where that was the command
       this.#pending.push({ fault: { ...fault, at: at.replace(/^UID /, "") }, skip, times })
     }
+  }
+
+  /** Those that have not struck as often as they are to: a test can see that none of them was waited for in vain. */
+  get pending(): ReadonlyArray<Fault> {
+    return this.#pending.flatMap(({ fault, times }) => times > 0 ? [fault] : [])
   }
 
   /** Forgets all faults: the server behaves from now on. */
