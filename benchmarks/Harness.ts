@@ -56,6 +56,8 @@ export interface Case {
   /** Times are shown for one of so many operations. Default: for the whole run. */
   readonly operations?: number
   readonly unit?: Unit
+  /** The figure is the highest there was, and not what there is at the end. */
+  readonly isPeak?: true
   readonly targets?: ReadonlyArray<Target | Bound>
   /** Rounds, where `usualRounds` is too many or too few for what one takes. */
   readonly rounds?: number
@@ -93,6 +95,7 @@ export interface TargetResult {
 export interface CaseResult {
   readonly name: string
   readonly unit: Unit
+  readonly isPeak?: true
   /** What a figure is for. */
   readonly per: "operation" | "run"
   /** Runs that were counted, of each subject. */
@@ -240,6 +243,7 @@ const measure = (
     return {
       name: test.name,
       unit,
+      ...(test.isPeak === true ? { isPeak: true } : {}),
       per,
       rounds,
       subjects,

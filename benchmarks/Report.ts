@@ -38,8 +38,10 @@ const columns = ({ cpu, name, ratio: found, skipped = "", time }: SubjectResult)
 const units: Readonly<Record<Unit, string>> = { ms: "ms", us: "µs", MB: "MB" }
 
 /** The unit of a figure, and what the figure is for. */
-export const unitOf = ({ per, unit }: Pick<CaseResult, "per" | "unit">): string =>
-  unit === "MB" ? "MB at the peak, over the start" : `${units[unit]} for ${per === "run" ? "all" : "each operation"}`
+export const unitOf = ({ isPeak, per, unit }: Pick<CaseResult, "isPeak" | "per" | "unit">): string =>
+  unit === "MB"
+    ? `MB ${isPeak === true ? "at the peak, " : ""}over the start`
+    : `${units[unit]} for ${per === "run" ? "all" : "each operation"}`
 
 const heads = (test: CaseResult): ReadonlyArray<string> => [
   test.name,

@@ -64,6 +64,17 @@ describe("the documents of the benchmarks", () => {
     assert.include(text, "median of 3 rounds")
   })
 
+  it("say of memory whether it is a peak", () => {
+    const [head] = suite(1, 1, 1).cases
+    const textOf = (memory: { readonly unit: "MB"; readonly isPeak?: true }) =>
+      toText(results({ ...suite(1, 1, 1), cases: head === undefined ? [] : [{ ...head, ...memory }] }))
+    assert.include(textOf({ unit: "MB", isPeak: true }), "MB at the peak, over the start")
+    assert.include(textOf({ unit: "MB" }), "MB over the start")
+    const baseline = JSON.parse(read("benchmarks/baseline.json")) as Results // written by npm run bench -- --save
+    const peaks = baseline.suites.filter(({ cases }) => cases.some(({ isPeak }) => isPeak === true))
+    assert.deepStrictEqual(peaks.map(({ name }) => name), ["memory"])
+  })
+
   it("judge nothing by a quick run", () => {
     const text = toText({ ...results(suite(1.3, 1.2, 1.4, false)), quick: true })
     assert.include(text, "target: at most 1.1 x bare (1.3)")
