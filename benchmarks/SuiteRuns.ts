@@ -1,7 +1,7 @@
 /** Runs suites, each in a process of its own, and puts their results together with where and when that was. */
-import { fork } from "node:child_process"
+import { type ChildProcess, fork } from "node:child_process"
 import { mkdtemp, readFile, rm } from "node:fs/promises"
-import { availableParallelism, cpus, platform, release, tmpdir, totalmem } from "node:os"
+import { availableParallelism, constants, cpus, platform, release, tmpdir, totalmem } from "node:os"
 import { join } from "node:path"
 import { setTimeout as pause } from "node:timers/promises"
 import type { SuiteOptions, SuiteResult } from "./Harness.ts"
@@ -16,15 +16,26 @@ export const elapsed = (): string => {
   return `${Math.floor(seconds / 60)} min ${seconds % 60} s since the start`
 }
 
+const running = new Set<ChildProcess>()
+let stoppedBy: "SIGINT" | "SIGTERM" | undefined
+
+/** A run that is stopped waits for its suites, which end what they have started. */
+const passOn = (signal: "SIGINT" | "SIGTERM") => {
+  stoppedBy ??= signal
+  for (const suite of running) suite.kill(signal)
+}
+
 /** Runs these suites one after another; two at a time where their times do not matter. */
 export const runSuites = async (names: ReadonlyArray<string>, options: SuiteOptions): Promise<Results> => {
   const directory = await mkdtemp(join(tmpdir(), "bench-"))
+  process.on("SIGINT", passOn).on("SIGTERM", passOn)
   const busy: Record<string, number> = {}
   const failed: Record<string, string> = {}
   const done = new Map<string, SuiteResult>()
   const waiting = names.entries()
   const runWaiting = async () => {
     for (const [index, name] of waiting) {
+      if (stoppedBy !== undefined) return
       process.stderr.write(`${name} (suite ${index + 1} of ${names.length}, ${elapsed()})\n`)
       if (!options.quick) busy[name] = await busyness()
       try {
@@ -41,7 +52,10 @@ export const runSuites = async (names: ReadonlyArray<string>, options: SuiteOpti
     await Promise.all(Array.from({ length: together }, runWaiting))
   } finally {
     await rm(directory, { recursive: true, force: true, maxRetries: 5 })
+    process.off("SIGINT", passOn).off("SIGTERM", passOn)
   }
+  // oxlint-disable-next-line unicorn/no-process-exit -- as a shell tells of a program that a signal has ended
+  if (stoppedBy !== undefined) process.exit(128 + constants.signals[stoppedBy])
   return {
     date: new Date().toISOString(),
     quick: options.quick,
@@ -75,7 +89,9 @@ const runSuite = async (name: string, options: SuiteOptions, directory: string):
     said = (said + chunk.toString("utf8")).slice(-4_000)
     process.stderr.write(chunk)
   })
+  running.add(child)
   const code = await new Promise<number | null>((resolve) => child.once("close", resolve))
+  running.delete(child)
   if (code !== 0) throw new Error(`ended with ${code}: ${said}`)
   return JSON.parse(await readFile(resultFile, "utf8")) as SuiteResult // written by suite.ts, in this form
 }

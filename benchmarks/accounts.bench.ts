@@ -1,23 +1,12 @@
 /** What does an account cost in a program that has many of them? */
 import { Data, Effect } from "effect"
-import { fork } from "node:child_process"
-import { join } from "node:path"
 import type { Accounts, AccountsOutcome } from "./AccountsReader.ts"
 import type { Outcome, Subject, Suite } from "./Harness.ts"
+import { answerOf } from "./Program.ts"
 import { type Embedded, embedded } from "./Servers.ts"
 
 const programOf = (accounts: Accounts): Effect.Effect<AccountsOutcome> =>
-  Effect.promise(() =>
-    new Promise<AccountsOutcome>((resolve, reject) => {
-      const child = fork(join(import.meta.dirname, "AccountsReader.ts"), [JSON.stringify(accounts)], {
-        execArgv: ["-C", "effect-mail-source", "--expose-gc"]
-      })
-      let outcome: AccountsOutcome | undefined
-      child.once("message", (message) => outcome = message as AccountsOutcome) // the one message AccountsReader.ts sends
-      child.once("close", (code) =>
-        outcome === undefined ? reject(new Error(`the program ended with ${code}`)) : resolve(outcome))
-    })
-  )
+  answerOf("AccountsReader.ts", JSON.stringify(accounts), ["-C", "effect-mail-source", "--expose-gc"])
 
 class CapExceeded extends Data.TaggedError("CapExceeded")<{ readonly message: string }> {}
 

@@ -1,25 +1,14 @@
 /** How much memory does it take to read more mail than one wants to hold? */
 import { Effect } from "effect"
-import { fork } from "node:child_process"
-import { join } from "node:path"
 import type { Outcome, Subject, Suite } from "./Harness.ts"
 import type { MailboxRecipe } from "./Mail.ts"
 import type { Reading } from "./MemoryReader.ts"
+import { answerOf } from "./Program.ts"
 import { type ImapServer, imapServer } from "./Servers.ts"
 
 /** A child's peak of resident memory over what it had after it was connected, in MB. */
 const peakOf = (reading: Reading): Effect.Effect<Outcome> =>
-  Effect.promise(() =>
-    new Promise<Outcome>((resolve, reject) => {
-      const child = fork(join(import.meta.dirname, "MemoryReader.ts"), [JSON.stringify(reading)], {
-        execArgv: ["-C", "effect-mail-source"]
-      })
-      let outcome: Outcome | undefined
-      child.once("message", (message) => outcome = message as Outcome) // the one message MemoryReader.ts sends
-      child.once("close", (code) =>
-        outcome === undefined ? reject(new Error(`the reader ended with ${code}`)) : resolve(outcome))
-    })
-  )
+  answerOf("MemoryReader.ts", JSON.stringify(reading), ["-C", "effect-mail-source"])
 
 const subject = (name: string, role: Subject["role"], kind: Reading["kind"], server: ImapServer): Subject => ({
   name,

@@ -70,7 +70,7 @@ const peers = (server: SmtpServer, count: number): ReadonlyArray<Subject> => [
     // its letters are its own: only their number is known
     expected: { count },
     open: Effect.succeed(Effect.gen(function*() {
-      const millis = yield* Effect.promise(() => smtpSource(server.port, connections, count, octets))
+      const millis = yield* smtpSource(server.port, connections, count, octets)
       return { millis, digest: yield* server.taken }
     }))
   }

@@ -1,12 +1,13 @@
 /** How long does a program wait, and how much memory is gone, before it has done anything? */
 import { Effect, type Scope } from "effect"
 import * as mail from "effect-mail"
-import { execFile, fork } from "node:child_process"
+import { execFile } from "node:child_process"
 import { copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { promisify } from "node:util"
 import type { Outcome, Subject, Suite } from "./Harness.ts"
+import { answerOf } from "./Program.ts"
 import type { Start } from "./StartReader.ts"
 
 /** The entry points that the library uses: the rest of nodemailer is no part of the comparison. */
@@ -37,18 +38,7 @@ const installed: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelea
   (directory) => Effect.promise(() => rm(directory, { recursive: true, force: true }))
 )
 
-const startOf = (file: string): Effect.Effect<Start> =>
-  Effect.promise(() =>
-    new Promise<Start>((resolve, reject) => {
-      const child = fork(join(import.meta.dirname, "StartReader.ts"), [file], { execArgv: [] })
-      let start: Start | undefined
-      child.once("message", (message) => start = message as Start) // the one message StartReader.ts sends
-      child.once(
-        "close",
-        (code) => start === undefined ? reject(new Error(`the program ended with ${code}`)) : resolve(start)
-      )
-    })
-  )
+const startOf = (file: string): Effect.Effect<Start> => answerOf("StartReader.ts", file, [])
 
 export const suite: Suite = {
   name: "start",

@@ -3,12 +3,12 @@
  * they are of its use; it keeps no connection that could be warmed.
  */
 import { Effect, type Scope } from "effect"
-import { spawn } from "node:child_process"
 import { existsSync } from "node:fs"
 import { mkdir, readdir, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { temporaryDirectory } from "../../test/live/Daemon.ts"
 import type { Outcome } from "../Harness.ts"
+import { ended } from "../Program.ts"
 import type { ImapServer } from "../Servers.ts"
 
 const program = "/usr/bin/mbsync"
@@ -20,14 +20,15 @@ export const mbsync = (
   port: number
 ): Effect.Effect<Effect.Effect<Outcome>, never, Scope.Scope> =>
   Effect.map(temporaryDirectory, (directory) =>
-    Effect.promise(async () => {
+    Effect.gen(function*() {
       const mail = join(directory, "mail")
-      await rm(mail, { recursive: true, force: true })
-      await mkdir(mail)
       const configuration = join(directory, "mbsyncrc")
-      await writeFile(
-        configuration,
-        `FSync no
+      yield* Effect.promise(async () => {
+        await rm(mail, { recursive: true, force: true })
+        await mkdir(mail)
+        await writeFile(
+          configuration,
+          `FSync no
 
 IMAPAccount bench
 Host 127.0.0.1
@@ -53,16 +54,14 @@ Sync Pull
 Create Near
 SyncState *
 `
-      )
-      const before = performance.now()
-      await new Promise<void>((resolve, reject) => {
-        const child = spawn(program, ["-q", "-q", "-c", configuration, "all"], { stdio: ["ignore", "ignore", "pipe"] })
-        let said = ""
-        child.stderr.on("data", (chunk: Buffer) => said += chunk.toString("utf8"))
-        child.once("close", (code) => code === 0 ? resolve() : reject(new Error(`mbsync ended with ${code}: ${said}`)))
+        )
       })
+      const before = performance.now()
+      yield* ended(program, ["-q", "-q", "-c", configuration, "all"])
       const millis = performance.now() - before
-      const files = await Promise.all(["cur", "new"].map((folder) => readdir(join(mail, "INBOX", folder))))
+      const files = yield* Effect.promise(() =>
+        Promise.all(["cur", "new"].map((folder) => readdir(join(mail, "INBOX", folder))))
+      )
       // It writes LF line ends and a header of its own, so its octets are not those of the server: counted only.
       return { millis, digest: { count: files.flat().length } }
     }))
