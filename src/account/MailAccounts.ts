@@ -5,6 +5,7 @@
 import { Context, Duration, Effect, Layer, RcMap, type Scope } from "effect"
 import type { AccountConfig } from "../domain/AccountConfig.ts"
 import { InvalidInput, MailError } from "../domain/MailError.ts"
+import { timeFrom } from "../domain/OptionCheck.ts"
 import type { ImapDriver } from "../driver/ImapDriver.ts"
 import * as imapflow from "../driver/imapflow.ts"
 import * as mailparser from "../driver/mailparser.ts"
@@ -14,7 +15,10 @@ import { type AccountOptions, MailAccount, make as makeAccount } from "./MailAcc
 import { Profiles } from "./Profiles.ts"
 
 export interface AccountsOptions extends AccountOptions {
-  /** An account that nobody uses is closed after this time. Default: `MailAccounts.idleTimeToLive`. */
+  /**
+   * An account that nobody uses is closed after this time. Default: `MailAccounts.idleTimeToLive`. Building the layer
+   * dies with a `TypeError` for a time that is none, or less than none.
+   */
   readonly idleTimeToLive?: Duration.Input | undefined
 }
 
@@ -106,7 +110,7 @@ const make = Effect.fnUntraced(function*(
         Effect.mapError((reason) => new MailError({ account: name, operation: "account", reason })),
         Effect.flatMap((config) => makeAccount(config, options))
       ),
-    idleTimeToLive: options?.idleTimeToLive ?? MailAccounts.idleTimeToLive
+    idleTimeToLive: timeFrom("MailAccounts: idleTimeToLive", 0, options?.idleTimeToLive ?? MailAccounts.idleTimeToLive)
   })
   return MailAccounts.of({
     names,

@@ -19,6 +19,7 @@ import {
   TooLarge
 } from "../domain/MailError.ts"
 import { MessageSet } from "../domain/MessageSet.ts"
+import { wholeNumber } from "../domain/OptionCheck.ts"
 import * as Plan from "../domain/Plan.ts"
 import { Receipt } from "../domain/Receipt.ts"
 import { withAttachmentBytes } from "../driver/AttachmentBytes.ts"
@@ -31,9 +32,13 @@ import type { AppendOptions } from "./OpenMailbox.ts"
 import type { SendingOptions } from "./Outbox.ts"
 import { startOf } from "./PlannedPace.ts"
 import type { Place, PlannedState } from "./PlannedState.ts"
+import { holding } from "./Sending.ts"
 
 export interface SandboxOptions {
-  /** Octets of a message that is sent, which a server tells only to who sends; default: no limit. */
+  /**
+   * Octets of a message that is sent, which a server tells only to who sends: a whole number above 0, or a `TypeError`
+   * when the layer is built; default: no limit.
+   */
   readonly maxMessageBytes?: number | undefined
 }
 
@@ -60,6 +65,7 @@ export const make = (
   options: SandboxOptions | undefined
 ) => {
   const composing = Composing.make(config, composer)
+  const maxSent = wholeNumber("Sandbox: maxMessageBytes", options?.maxMessageBytes ?? Infinity)
 
   // --- what is there
 
@@ -278,14 +284,13 @@ export const make = (
     given: Draft,
     sending?: SendingOptions
   ): Effect.fn.Return<Check<Receipt>, Reason> {
+    yield* holding(sending?.hold)
     // what is attached is read once, and may not be there a second time
     const complete = yield* withAttachmentBytes(yield* composing.complete(given), config.limits.maxMessageBytes)
     const { attachments, ...rest } = complete
     const { envelope, messageId, source } = yield* composing.toSend(complete)
     const size = source.length
-    if (options?.maxMessageBytes !== undefined && size > options.maxMessageBytes) {
-      return yield* new TooLarge({ size, limit: options.maxMessageBytes })
-    }
+    if (size > maxSent) return yield* new TooLarge({ size, limit: maxSent })
     const costs = { send: 1, recipients: envelope.to.length, bytes: size }
     const { limits, smtp } = config
     return Effect.fnUntraced(function*(state) {

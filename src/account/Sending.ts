@@ -4,8 +4,9 @@
  */
 import { Duration, Effect } from "effect"
 import { Draft } from "../domain/Draft.ts"
-import { OutcomeUnknown, type Reason } from "../domain/MailError.ts"
+import { InvalidInput, OutcomeUnknown, type Reason } from "../domain/MailError.ts"
 import { messageIdOf } from "../domain/MessageId.ts"
+import { readTime } from "../domain/OptionCheck.ts"
 import type { Composed, MessageComposer } from "../driver/MessageComposer.ts"
 import type { DsnOptions, SendOptions, SmtpAccepted } from "../driver/SmtpDriver.ts"
 import * as Composing from "./Composing.ts"
@@ -17,7 +18,8 @@ export interface SubmissionOptions {
   /**
    * Hold the end of the message back for a while after all else is on its way: a connection that is cut meanwhile then
    * is known to have cut an unfinished message, and the fate is not `OutcomeUnknown`. "round trip": as long as this
-   * server took to answer the envelope just before. It costs each message that time. Default: not held.
+   * server took to answer the envelope just before. It costs each message that time. A time that has no end, or is less
+   * than none, fails with `InvalidInput`, nothing sent. Default: not held.
    */
   readonly hold?: Duration.Input | "round trip" | undefined
   /** Notifications of delivery (RFC 3461). Fails with `Unsupported`, nothing sent, where the server lacks DSN. */
@@ -35,29 +37,30 @@ export const make = (operations: Operations, composer: MessageComposer["Service"
     { envelope, messageId, source }: Composed,
     options?: SubmissionOptions
   ): Effect.Effect<SmtpAccepted, Reason> =>
-    retrying("send")(
-      onSubmission(
-        { send: 1, recipients: envelope.to.length, bytes: source.length },
-        (connection) =>
-          connection.send(envelope, source, {
-            commandTimeoutMillis: Duration.toMillis(config.limits.commandTimeout),
-            answerTimeoutMillis: Duration.toMillis(config.limits.answerTimeout),
-            allRecipients: options?.allRecipients ?? false,
-            graceMillis,
-            ...holding(options?.hold),
-            ...(options?.dsn === undefined ? {} : { dsn: options.dsn })
-          })
-      ).pipe(
-        // the connection tells of its own doubt as `OutcomeUnknown`; this one is cut by the account's closing
+    Effect.flatMap(holding(options?.hold), (hold) =>
+      retrying("send")(
+        onSubmission(
+          { send: 1, recipients: envelope.to.length, bytes: source.length },
+          (connection) =>
+            connection.send(envelope, source, {
+              commandTimeoutMillis: Duration.toMillis(config.limits.commandTimeout),
+              answerTimeoutMillis: Duration.toMillis(config.limits.answerTimeout),
+              allRecipients: options?.allRecipients ?? false,
+              graceMillis,
+              ...hold,
+              ...(options?.dsn === undefined ? {} : { dsn: options.dsn })
+            })
+        ).pipe(
+          // the connection tells of its own doubt as `OutcomeUnknown`; this one is cut by the account's closing
+          Effect.mapError((reason) =>
+            reason._tag === "ConnectionLost" && reason.written ? new OutcomeUnknown({ detail: reason.detail }) : reason
+          )
+        )
+      )).pipe(
         Effect.mapError((reason) =>
-          reason._tag === "ConnectionLost" && reason.written ? new OutcomeUnknown({ detail: reason.detail }) : reason
+          reason._tag === "OutcomeUnknown" ? new OutcomeUnknown({ ...reason, messageId }) : reason
         )
       )
-    ).pipe(
-      Effect.mapError((reason) =>
-        reason._tag === "OutcomeUnknown" ? new OutcomeUnknown({ ...reason, messageId }) : reason
-      )
-    )
 
   /** The octets to file, and the Message-ID they can be looked for by. */
   const toSource = (
@@ -72,8 +75,18 @@ export const make = (operations: Operations, composer: MessageComposer["Service"
 
 export type Sending = ReturnType<typeof make>
 
-const holding = (hold: SubmissionOptions["hold"]): Pick<SendOptions, "holdMillis"> =>
-  hold === undefined ? {} : { holdMillis: hold === "round trip" ? "round-trip" : Duration.toMillis(hold) }
+/** How the connection is told; also for who only plans a submission. */
+export const holding = (
+  hold: SubmissionOptions["hold"]
+): Effect.Effect<Pick<SendOptions, "holdMillis">, InvalidInput> => {
+  if (hold === undefined) return Effect.succeed({})
+  if (hold === "round trip") return Effect.succeed({ holdMillis: "round-trip" })
+  const time = readTime(hold)
+  const holdMillis = time === undefined ? Number.NaN : Duration.toMillis(time)
+  return holdMillis >= 0 && holdMillis < Infinity
+    ? Effect.succeed({ holdMillis })
+    : Effect.fail(new InvalidInput({ field: "hold", problem: "it is a time, none or longer, that has an end" }))
+}
 
 /** The Message-ID field of the header, as far as it can be searched for. */
 const idOfSource = (source: Uint8Array): string | undefined => {

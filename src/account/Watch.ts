@@ -8,6 +8,7 @@ import type { Cursor } from "../domain/Cursor.ts"
 import { mailboxName } from "../domain/MailboxName.ts"
 import { InvalidInput, type Reason } from "../domain/MailError.ts"
 import type { Changes } from "../domain/MailEvent.ts"
+import { readTime } from "../domain/OptionCheck.ts"
 import { steadyTime } from "../driver/SteadyTime.ts"
 import type { Operations } from "./Operations.ts"
 import { type Round, round } from "./Round.ts"
@@ -167,9 +168,9 @@ const ofMailbox = (mailbox: string, since: Cursor | undefined): Effect.Effect<st
 
 /** Milliseconds between two looks; without any, looks would follow each other as fast as the server answers. */
 const pause = (field: "heartbeat" | "poll", given: Duration.Input): Effect.Effect<number, InvalidInput> => {
-  const millis = Option.match(Duration.fromInput(given), { onNone: () => 0, onSome: Duration.toMillis })
-  return millis > 0
-    ? Effect.succeed(millis)
+  const time = readTime(given)
+  return time !== undefined && Duration.toMillis(time) > 0
+    ? Effect.succeed(Duration.toMillis(time))
     : Effect.fail(new InvalidInput({ field, problem: "a time is longer than none" }))
 }
 

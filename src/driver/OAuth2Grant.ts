@@ -5,6 +5,7 @@
 import { Duration, Effect, Redacted, Schema } from "effect"
 import type { TokenSource } from "../domain/Credentials.ts"
 import { AuthenticationFailed, ConnectionFailed } from "../domain/MailError.ts"
+import { timeFrom } from "../domain/OptionCheck.ts"
 
 export interface RefreshOptions {
   /** The token endpoint (RFC 6749 3.2). */
@@ -16,7 +17,7 @@ export interface RefreshOptions {
   readonly scope?: string | undefined
   /** Told of a new refresh token where the server replaces it (RFC 6749 6); store it, the old one may end. */
   readonly onRefreshToken?: ((token: Redacted.Redacted) => Effect.Effect<void>) | undefined
-  /** Bound for one request. Default: 30 seconds. */
+  /** Bound for one request, longer than none; a `TypeError` for anything else. Default: 30 seconds. */
   readonly timeout?: Duration.Input | undefined
 }
 
@@ -44,9 +45,10 @@ const final = new Set([
 
 /** A source of tokens for `OAuth2`. Each run makes one request. */
 const refreshToken = (options: RefreshOptions): TokenSource => {
+  const timeout = timeFrom("OAuth2Grant: timeout", 1, options.timeout ?? defaultTimeout)
   let refresh = options.refreshToken
   return Effect.gen(function*() {
-    const { ok, status, text } = yield* request(options, refresh)
+    const { ok, status, text } = yield* request(options, timeout, refresh)
     if (!ok) return yield* refusal(options.url, status, text)
     const granted = yield* Effect.mapError(
       decodeGranted(text),
@@ -86,7 +88,11 @@ const textOf = async (response: Response): Promise<string> => {
   return Buffer.concat(chunks).toString("utf8")
 }
 
-const request = (options: RefreshOptions, refresh: Redacted.Redacted): Effect.Effect<Answer, ConnectionFailed> => {
+const request = (
+  options: RefreshOptions,
+  timeout: Duration.Duration,
+  refresh: Redacted.Redacted
+): Effect.Effect<Answer, ConnectionFailed> => {
   const body = new URLSearchParams({
     grant_type: "refresh_token",
     client_id: options.clientId,
@@ -104,7 +110,7 @@ const request = (options: RefreshOptions, refresh: Redacted.Redacted): Effect.Ef
     catch: (cause) =>
       failed(options.url, cause instanceof Error && cause.cause instanceof Error ? cause.cause.message : String(cause))
   }).pipe(Effect.timeoutOrElse({
-    duration: options.timeout ?? defaultTimeout,
+    duration: timeout,
     orElse: () => Effect.fail(failed(options.url, "no answer in time"))
   }))
 }

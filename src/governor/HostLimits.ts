@@ -5,6 +5,7 @@
  * let one go.
  */
 import { Context, Effect, Latch, Layer, type Scope } from "effect"
+import { wholeNumber } from "../domain/OptionCheck.ts"
 import { steadyMillis } from "../driver/SteadyTime.ts"
 import { Cooldown, type Hold } from "./Cooldown.ts"
 
@@ -49,8 +50,8 @@ export class HostLimits {
   #total = 0
 
   constructor(options: HostLimitsOptions) {
-    this.#perHost = capOf("connectionsPerHost", options.connectionsPerHost)
-    this.#perProcess = capOf("connections", options.connections)
+    this.#perHost = wholeNumber("HostLimits: connectionsPerHost", options.connectionsPerHost ?? Infinity)
+    this.#perProcess = wholeNumber("HostLimits: connections", options.connections ?? Infinity)
   }
 
   /** A place for one connection, in order of arrival, until the scope closes. Waits also while logins to the host rest. */
@@ -130,10 +131,4 @@ const oneLess = <K>(counts: Map<K, number>, key: K): void => {
   const left = (counts.get(key) ?? 1) - 1
   if (left > 0) counts.set(key, left)
   else counts.delete(key)
-}
-
-/** With less than one nobody would ever connect, and what is no number would be no cap. */
-const capOf = (field: keyof HostLimitsOptions, given = Infinity): number => {
-  if (given === Infinity || (Number.isInteger(given) && given > 0)) return given
-  throw new TypeError(`HostLimits: ${field} is a whole number above 0, and not ${given}`)
 }

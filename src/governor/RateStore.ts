@@ -8,6 +8,7 @@
  * up behind a slow connection begin all at once, more of them than the window allows.
  */
 import { Context, Effect, Layer } from "effect"
+import { wholeNumber } from "../domain/OptionCheck.ts"
 import { Chain, type Link } from "./Chain.ts"
 
 /** What one operation asks of one window. Times and lengths are milliseconds. */
@@ -96,7 +97,7 @@ export class RateStore extends Context.Service<RateStore, {
   static readonly defaults = defaults
 }
 
-/** How a store in memory is bounded. Default: `RateStore.defaults`. */
+/** How a store in memory is bounded: whole numbers above 0, or a `TypeError`. Default: `RateStore.defaults`. */
 export interface RateMemoryOptions {
   readonly maxKeys?: number
   readonly maxEntries?: number
@@ -114,8 +115,8 @@ class Memory {
   readonly maxEntries: number
 
   constructor(options: Required<RateMemoryOptions>) {
-    this.maxKeys = options.maxKeys
-    this.maxEntries = options.maxEntries
+    this.maxKeys = wholeNumber("RateStore: maxKeys", options.maxKeys)
+    this.maxEntries = wholeNumber("RateStore: maxEntries", options.maxEntries)
   }
 
   take(requests: ReadonlyArray<RateRequest>, clock: number, holdMillis: number): RateAnswer {

@@ -5,6 +5,7 @@
  */
 import { Duration, Effect, Random, Schedule } from "effect"
 import { mayHaveTakenPlace, type Reason } from "../domain/MailError.ts"
+import { numberFrom, timeFrom } from "../domain/OptionCheck.ts"
 
 /** How often and how long between attempts; its input is the reason of the last failure. Any schedule will do. */
 export type RetryPolicy = Schedule.Schedule<unknown, Reason>
@@ -20,7 +21,10 @@ export type RetryPolicy = Schedule.Schedule<unknown, Reason>
  */
 export type Safety = "always" | "change" | "unwritten" | "send"
 
-/** What `RetryPolicy.make` takes. Fields left out have the value in `RetryPolicy.defaults`. */
+/**
+ * What `RetryPolicy.make` takes. Fields left out have the value in `RetryPolicy.defaults`. It throws a `TypeError` for a
+ * number or time that is none, or less than none.
+ */
 export interface RetryOptions {
   /** The first delay. */
   readonly base?: Duration.Input | undefined
@@ -51,10 +55,15 @@ const defaults = {
  * the millisecond. The delay about to be taken counts towards `elapsed`: a wait that would end too late is not begun.
  */
 const make = (options?: RetryOptions): RetryPolicy => {
-  const cap = Duration.fromInputUnsafe(options?.cap ?? defaults.cap)
-  const elapsedMillis = Duration.toMillis(options?.elapsed ?? defaults.elapsed)
-  const jitter = Math.min(1, Math.max(0, options?.jitter ?? defaults.jitter))
-  return Schedule.exponential(options?.base ?? defaults.base, options?.factor ?? defaults.factor).pipe(
+  const time = (field: "base" | "cap" | "elapsed") =>
+    timeFrom(`RetryPolicy: ${field}`, 0, options?.[field] ?? defaults[field])
+  const number = (field: "factor" | "times" | "jitter") =>
+    numberFrom(`RetryPolicy: ${field}`, 0, options?.[field] ?? defaults[field])
+  const cap = time("cap")
+  const elapsedMillis = Duration.toMillis(time("elapsed"))
+  const jitter = Math.min(1, number("jitter"))
+  const times = number("times")
+  return Schedule.exponential(time("base"), number("factor")).pipe(
     Schedule.setInputType<Reason>(),
     Schedule.modifyDelay(({ duration, input }) =>
       Effect.map(Random.next, (chance) => {
@@ -64,7 +73,7 @@ const make = (options?: RetryOptions): RetryPolicy => {
       })
     ),
     Schedule.while(({ duration, elapsed }) => elapsed + Duration.toMillis(duration) <= elapsedMillis),
-    Schedule.upTo({ times: options?.times ?? defaults.times })
+    Schedule.upTo({ times })
   )
 }
 
