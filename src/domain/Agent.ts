@@ -6,7 +6,10 @@ const reference = Context.Reference<string>("effect-mail/Agent", { defaultValue:
 
 const defaultName = "default"
 
-/** Runs an effect in the name of an agent: `Agent.as("agent-1")(effect)`. */
+/**
+ * Runs an effect in the name of an agent: `Agent.as("agent-1")(effect)`. A stream is in the name of whoever runs it:
+ * `Agent.as("agent-1")(Stream.runDrain(stream))`. Fibers forked by the effect have its name.
+ */
 const as = (name: string) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.provideService(effect, reference, name)
 
