@@ -240,7 +240,7 @@ export class Dispatcher {
       if (watching && state === "busy" && since + busyMillis > now) times.push(since + busyMillis)
       if (state === "idle") times.push(since + Math.min(linger, this.#options.idleTimeToLiveMillis))
       const mayGoAt = openedAt + this.#options.pressedMillis
-      if (this.#pressed && state === "resting" && mayGoAt > now) times.push(mayGoAt)
+      if (this.#pressed && (state === "resting" || state === "idle") && mayGoAt > now) times.push(mayGoAt)
     }
     const at = Math.min(...times)
     return at === Infinity ? undefined : at

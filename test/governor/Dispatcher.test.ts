@@ -475,6 +475,15 @@ describe("a cooldown", () => {
     assert.deepStrictEqual(pass(1), ["Run 2 on 1", "Open 2"])
   })
 
+  it("keeps an only connection from other accounts for no longer than work does", () => {
+    const { ask, pass, tell, wakesIn } = withConnections(["INBOX"])
+    tell({ _tag: "Cooled", until: 30_000 })
+    ask("a", "INBOX")
+    tell({ _tag: "Pressed", pressed: true })
+    assert.strictEqual(wakesIn(), 5_000)
+    assert.deepStrictEqual(pass(5_000), ["Close 1"])
+  })
+
   it("is not shortened by a shorter one", () => {
     const { ask, pass, tell, wakesIn } = withConnections([undefined])
     tell({ _tag: "Cooled", until: 5_000 })

@@ -371,6 +371,11 @@ export class World {
     for (;;) {
       const wakeAt = this.#dispatcher.wakeAt(this.#now) ?? Infinity
       const next = this.#take(Math.min(until, wakeAt))
+      const quietUntil = next?.at ?? Math.min(until, wakeAt)
+      const between = (this.#now + quietUntil) / 2
+      if (quietUntil > this.#now && this.#dispatcher.plan(between).length > 0) {
+        this.#fail("nothing is decided where nothing happens and no timer rings")
+      }
       if (next !== undefined) {
         this.#now = Math.max(this.#now, next.at)
         next.run()
