@@ -88,8 +88,8 @@ export class MailAccount extends Context.Service<MailAccount, {
   readonly quota: (mailbox?: string) => Effect.Effect<Option.Option<Quota>, MailError>
 
   /**
-   * Which messages match. A query may name any number of messages: it is asked in as many commands as that takes. Fails
-   * with `InvalidInput` for a query no server can be asked, `MailboxNotFound`.
+   * Which messages match. A query may name any number of messages and alternatives: it is asked in as many commands as
+   * that takes. Fails with `InvalidInput` for a query no server can be asked, `MailboxNotFound`.
    */
   readonly search: (query: Query) => Effect.Effect<MessageSet, MailError>
   /** Messages at a glance, in order of UID. */

@@ -77,11 +77,18 @@ export const make = (operations: Operations, parser: MessageParser["Service"]) =
       ))
 
   /** Each part is a request of its own, of the mailbox that the first one found. */
-  const searchInParts = Effect.fnUntraced(function*(mailbox: string, parts: LongSearch.LongSearch) {
-    const found: Array<MessageSet> = []
-    for (const key of parts.keys) found.push(yield* ask({ mailbox, uidValidity: found[0]?.uidValidity }, key))
-    return LongSearch.joined(parts, found)
-  })
+  const searchInParts = (mailbox: string, search: LongSearch.LongSearch): Effect.Effect<MessageSet, Reason> =>
+    Effect.suspend(() => {
+      let uidValidity: number | undefined
+      const answer = (part: SearchKey | LongSearch.LongSearch): Effect.Effect<MessageSet, Reason> =>
+        LongSearch.isKey(part)
+          ? Effect.tap(
+            Effect.suspend(() => ask({ mailbox, uidValidity }, part)),
+            (found) => Effect.sync(() => void (uidValidity = found.uidValidity))
+          )
+          : Effect.map(Effect.forEach(part.parts, answer), (found) => LongSearch.joined(part, found))
+      return answer(search)
+    })
 
   const resolve = (messages: Query | Messages): Effect.Effect<ReadonlyArray<MessageSet>, Reason> =>
     messages instanceof Query ? Effect.map(search(messages), (set) => [set]) : Effect.sync(() => toSets(messages))

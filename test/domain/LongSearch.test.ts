@@ -1,6 +1,6 @@
 /** Searches in parts: what the parts find together is what the whole would have found. */
 import { assert, describe, it } from "@effect/vitest"
-import { Result } from "effect"
+import { Result, Schema } from "effect"
 import { maxSetLength } from "../../src/domain/CommandLine.ts"
 import * as LongSearch from "../../src/domain/LongSearch.ts"
 import { MessageSet } from "../../src/domain/MessageSet.ts"
@@ -44,10 +44,20 @@ const setOf = (range: string) => {
   return set
 }
 
-const uidsOf = (key: SearchKey) =>
-  Array.from({ length: count }, (_, index) => index + 1).filter((uid) => holds(key, uid))
+const uidsOf = (key: SearchKey, last = count) =>
+  Array.from({ length: last }, (_, index) => index + 1).filter((uid) => holds(key, uid))
 
-const partsOf = ({ key }: Query) => Result.getOrThrow(LongSearch.inParts(key))
+const partsOf = ({ key }: Query, length = maxSetLength) => Result.getOrThrow(LongSearch.inParts(key, length))
+
+type Part = SearchKey | LongSearch.LongSearch
+
+const keysOf = (part: Part): ReadonlyArray<SearchKey> =>
+  LongSearch.isKey(part) ? [part] : part.parts.flatMap((inner) => keysOf(inner))
+
+const answerOf = (part: Part, last = count): MessageSet =>
+  LongSearch.isKey(part)
+    ? MessageSet.of("INBOX", 1, uidsOf(part, last))
+    : LongSearch.joined(part, part.parts.map((inner) => answerOf(inner, last)))
 
 const query = (...criteria: ReadonlyArray<Criterion>) => Query.inbox.and(...criteria)
 const flagged = { flagged: true } as const
@@ -55,7 +65,6 @@ const flagged = { flagged: true } as const
 describe("LongSearch", () => {
   it("leaves a search as it is that fits in a line", () => {
     assert.isUndefined(partsOf(query({ uid: few.toRange() }, { or: [flagged, { not: { uid: few.toRange() } }] })))
-    assert.isUndefined(partsOf(query({ body: "x".repeat(100_000) })))
   })
 
   const rows: ReadonlyArray<readonly [title: string, query: Query]> = [
@@ -76,6 +85,18 @@ describe("LongSearch", () => {
       "a set but those of another, or something else",
       query({ not: { uid: few.toRange() }, or: [{ uid: seconds.toRange() }, flagged] })
     ],
+    ["one of several sets", query({ or: [{ uid: seconds.toRange() }, { uid: thirds.toRange(), ...flagged }] })],
+    [
+      "hundreds of alternatives",
+      query({
+        flagged: false,
+        or: Array.from({ length: 500 }, (_, index) => ({ uid: 2 * index + 1, deleted: false }))
+      })
+    ],
+    [
+      "none of hundreds",
+      query({ not: { or: Array.from({ length: 500 }, (_, index) => ({ uid: 2 * index + 1, deleted: false })) } })
+    ],
     ["a set that ends in a star", query({ uid: `${seconds.toRange()},*`, ...flagged })]
   ]
   for (const [title, long] of rows) {
@@ -83,28 +104,57 @@ describe("LongSearch", () => {
       const parts = partsOf(long)
       assert.isDefined(parts)
       if (parts === undefined) return
-      for (const key of parts.keys) assert.isAtMost(printSearchKey(key).length, maxSetLength + 100)
-      const found = LongSearch.joined(parts, parts.keys.map((key) => MessageSet.of("INBOX", 1, uidsOf(key))))
+      for (const key of keysOf(parts)) assert.isAtMost(printSearchKey(key).length, maxSetLength)
+      const found = answerOf(parts)
       assert.deepStrictEqual([...found.uids], uidsOf(long.key))
     })
   }
 
   it("asks for the messages that are left, and for nothing twice", () => {
-    assert.strictEqual(partsOf(query({ not: { uid: seconds.toRange() }, ...flagged }))?.keys.length, 1)
-    const keys = partsOf(query({ uid: seconds.toRange() }, { uid: seconds.toRange() }))?.keys ?? []
-    assert.strictEqual(keys.length, Math.ceil(seconds.toRange().length / maxSetLength))
+    const without = partsOf(query({ not: { uid: seconds.toRange() }, ...flagged }))
+    assert.strictEqual(without === undefined ? 0 : keysOf(without).length, 1)
+    const keys = keysOf(partsOf(query({ uid: seconds.toRange() }, { uid: seconds.toRange() })) ?? query().key)
+    assert.strictEqual(keys.length, Math.ceil(seconds.toRange().length / (maxSetLength - 5)))
   })
 
-  it("says what to do about a search that cannot be cut", () => {
-    const reasonOf = ({ key }: Query) =>
-      Result.match(LongSearch.inParts(key), {
+  it("leaves to the server what cannot be cut", () => {
+    const long = query({ body: "x".repeat(10_000) }, flagged)
+    assert.deepStrictEqual(keysOf(partsOf(long) ?? long.key), [long.key])
+  })
+
+  it("says what to do about numbers that change between commands", () => {
+    for (
+      const long of [query({ sequence: seconds.toRange() }), query({ uid: seconds.toRange(), not: { sequence: 1 } })]
+    ) {
+      const reason = Result.match(LongSearch.inParts(long.key), {
         onSuccess: () => "none",
         onFailure: ({ field, problem }) => `${field}: ${problem}`
       })
-    assert.match(reasonOf(query({ sequence: seconds.toRange() })), /^sequence: .*search by UID$/)
-    assert.match(
-      reasonOf(query({ or: [{ uid: seconds.toRange() }, { uid: thirds.toRange(), ...flagged }] })),
-      /^uid: several sets.*search with one of them, and join what is found$/
-    )
+      assert.match(reason, /^sequence: .*search by UID$/)
+    }
   })
+
+  const leaf = Schema.Union([
+    Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 60 }))).check(
+      Schema.isMinLength(1),
+      Schema.isMaxLength(12)
+    ),
+    Schema.Boolean
+  ])
+  const shape = Schema.Array(Schema.Struct({ leaf, join: Schema.Literals(["and", "or"]), not: Schema.Boolean }))
+
+  it.prop("finds in parts what it would have found, whatever it asks and however short a line is", [
+    shape,
+    Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 60 }))
+  ], ([steps, length]) => {
+    const key = steps.reduce<SearchKey>((rest, { join, leaf, not }) => {
+      const next: SearchKey = typeof leaf === "boolean"
+        ? { _tag: "Flag", flag: "\\Flagged", set: leaf }
+        : { _tag: "Sequence", uid: true, range: leaf.join(",") }
+      const both: SearchKey = { _tag: join === "and" ? "And" : "Or", keys: not ? [rest, next] : [next, rest, next] }
+      return not ? { _tag: "Not", key: both } : both
+    }, { _tag: "All" })
+    const parts = Result.getOrThrow(LongSearch.inParts(key, length)) ?? key
+    assert.deepStrictEqual([...answerOf(parts, 70).uids], uidsOf(key, 70))
+  }, { arbitrary: { runs: 300 } })
 })
