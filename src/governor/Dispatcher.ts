@@ -264,6 +264,11 @@ export class Dispatcher {
     return this.#cooledUntil
   }
 
+  /** Whether anybody waits, or watches. */
+  get isWanted(): boolean {
+    return this.#waiting.size > 0 || this.#watched.size > 0
+  }
+
   get isShutDown(): boolean {
     return this.#shutDown
   }

@@ -14,7 +14,7 @@ import { steadyMillis } from "../driver/SteadyTime.ts"
 import { Bells, type Ear } from "./Bells.ts"
 import { type Connecting, type Governed, type Message, serve } from "./ConnectionActor.ts"
 import { type Action, Dispatcher, type DispatcherOptions, type Event, type Request } from "./Dispatcher.ts"
-import { AgentCounts, type GovernorStats } from "./GovernorStats.ts"
+import { AgentCounts, type GovernorStats, statsOf } from "./GovernorStats.ts"
 import { HostLimits, type Tenant } from "./HostLimits.ts"
 import { Inbox } from "./Inbox.ts"
 import { failureOf, Pace } from "./Pace.ts"
@@ -67,7 +67,8 @@ interface Pending<C> {
 interface Actor<C> {
   readonly inbox: Inbox<Message<C>>
   serving: ReadonlyArray<Pending<C>>
-  opened: boolean
+  /** It takes its place among the connections of all accounts, and is opened. */
+  stage: "placing" | "opening" | "open"
   /** Its work has begun: nobody can leave any more without ending the connection. */
   begun: boolean
 }
@@ -91,6 +92,8 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
   let nextRequest = 1
   let peak = 0
   let opened = 0
+  /** Ends the wait for a place of the connection that was begun last. */
+  let giveUp: () => unknown = () => {}
   let openFailure: Cause.Cause<Reason> | undefined
 
   const fibers = yield* FiberMap.make<number, unknown, never>()
@@ -104,6 +107,7 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
   }
   const setAlarm = yield* Alarm.make(Effect.sync(decideSoon))
 
+  const attributes = { "mail.protocol": protocol, host }
   const tenant: Tenant = { host, asked: decideSoon }
 
   const report = (event: Event): void => {
@@ -117,16 +121,16 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
     serve(
       {
         ...options.connecting,
-        open: Effect.andThen(
-          hostLimits.take(tenant),
-          Effect.withSpan(options.connecting.open, "mail.connect", { attributes: { "mail.protocol": protocol, host } })
+        open: hostLimits.take(tenant).pipe(
+          Effect.tap(() => Effect.sync(() => self.stage = "opening")),
+          Effect.andThen(Effect.withSpan(options.connecting.open, "mail.connect", { attributes }))
         )
       },
       self.inbox,
       {
         opened: () => {
           opened++
-          self.opened = true
+          self.stage = "open"
           pace.opened()
           report({ _tag: "Opened", connection: id })
         },
@@ -146,7 +150,8 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
         Effect.sync(() => {
           actors.delete(id)
           for (const pending of self.serving) pending.fail(gone(self.begun))
-          if (!self.opened && Exit.isFailure(exit)) {
+          if (self.stage === "placing") return report({ _tag: "Closed", connection: id })
+          if (self.stage === "opening" && Exit.isFailure(exit)) {
             openFailure = exit.cause
             const reason = failureOf(exit.cause)
             return report(
@@ -167,10 +172,11 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
       case "Open": {
         // whoever was answered a moment ago may have closed the account
         if (dispatcher.isShutDown) return
-        const self: Actor<C> = { inbox: new Inbox(), serving: [], opened: false, begun: false }
+        const self: Actor<C> = { inbox: new Inbox(), serving: [], stage: "placing", begun: false }
         actors.set(action.connection, self)
         peak = Math.max(peak, actors.size)
-        run(action.connection, actor(action.connection, self))
+        const fiber = run(action.connection, actor(action.connection, self))
+        giveUp = () => self.stage === "placing" && fiber.interruptUnsafe()
         return
       }
       case "Run": {
@@ -232,6 +238,8 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
     const wakeAt = dispatcher.wakeAt(moment) ?? Infinity
     for (const action of actions) carryOut(action)
     setAlarm(Math.min(wakeAt, pace.wakeAt))
+    // other accounts would give up connections for it
+    if (!dispatcher.isWanted) giveUp()
   }
 
   // --- waiting callers
@@ -368,16 +376,7 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
     submit,
     sharing,
     watch,
-    observe: () => ({
-      connections: dispatcher.connections,
-      peak,
-      opened,
-      cap: dispatcher.cap,
-      waiting: dispatcher.waiting,
-      waitingByAgent: dispatcher.waitingByAgent,
-      agents: agentCounts.stats(dispatcher.waitingByAgent),
-      cooledUntil: dispatcher.cooledUntil === 0 ? 0 : dispatcher.cooledUntil - now() + clock.currentTimeMillisUnsafe()
-    })
+    observe: () => statsOf({ agentCounts, clock, dispatcher, opened, peak })
   }
 
   yield* telemetry.observe(protocol, governor.observe)
@@ -388,8 +387,8 @@ export const make = Effect.fnUntraced(function*<C extends Governed>(
       // Who watches is told so when it looks the next time.
       bells.ringAll()
       // Nobody waits for an answer any more, nor for a connection to open; those that have nothing to do say goodbye.
-      const leave = ([id, { inbox, opened, serving }]: [number, Actor<C>]) =>
-        opened && serving.length === 0
+      const leave = ([id, { inbox, serving, stage }]: [number, Actor<C>]) =>
+        stage === "open" && serving.length === 0
           ? Effect.sync(() => inbox.put({ _tag: "Close" }))
           : FiberMap.remove(fibers, id)
       return Effect.andThen(Effect.forEach(actors, leave, { concurrency: "unbounded" }), FiberMap.awaitEmpty(fibers))

@@ -2,7 +2,9 @@
  * What a governor tells of itself, and the figures of agents that it keeps for it. The figures are bounded: agents that
  * come when the table is full are counted together.
  */
-import type { ConnectionState } from "./Dispatcher.ts"
+import type { Clock } from "effect"
+import { steadyMillis } from "../driver/SteadyTime.ts"
+import type { ConnectionState, Dispatcher } from "./Dispatcher.ts"
 
 /** The connections and the queue of one protocol. */
 export interface GovernorStats {
@@ -31,6 +33,29 @@ export interface AgentStats {
   readonly waitedMillis: number
   readonly longestWaitMillis: number
 }
+
+/** What a governor is made of, as far as it has something to tell. */
+interface Told {
+  readonly agentCounts: AgentCounts
+  readonly clock: Clock.Clock
+  readonly dispatcher: Dispatcher
+  readonly opened: number
+  readonly peak: number
+}
+
+/** The dispatcher measures by a time without a date; whoever reads `cooledUntil` has a clock. */
+export const statsOf = ({ agentCounts, clock, dispatcher, opened, peak }: Told): GovernorStats => ({
+  connections: dispatcher.connections,
+  peak,
+  opened,
+  cap: dispatcher.cap,
+  waiting: dispatcher.waiting,
+  waitingByAgent: dispatcher.waitingByAgent,
+  agents: agentCounts.stats(dispatcher.waitingByAgent),
+  cooledUntil: dispatcher.cooledUntil === 0
+    ? 0
+    : dispatcher.cooledUntil - steadyMillis(clock) + clock.currentTimeMillisUnsafe()
+})
 
 /** Agents that are counted by name. */
 const maxAgents = 1_000

@@ -5,6 +5,7 @@ import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { AccountClosed, ConnectionFailed, ConnectionLost, type Reason, Throttled } from "../../src/domain/MailError.ts"
 import * as Governor from "../../src/governor/Governor.ts"
+import { HostLimits } from "../../src/governor/HostLimits.ts"
 import * as Telemetry from "../../src/governor/Telemetry.ts"
 import { governorOptions } from "./options.ts"
 
@@ -289,6 +290,25 @@ describe("interruption", () => {
       yield* pass(1_000)
       assert.deepStrictEqual(server.log, ["1 runs 1"])
     }))
+
+  it.effect("of the last one who waits gives up the wait for a place that other accounts have", () =>
+    Effect.gen(function*() {
+      const [one, other] = [yield* governed(), yield* governed()]
+      const running = yield* begin(one.ask("running"))
+      yield* pass(openMillis)
+      const waiting = yield* begin(other.ask("waiting"))
+      yield* settle
+      assert.strictEqual(other.governor.observe().connections.opening, 1)
+      yield* Fiber.interrupt(waiting)
+      yield* pass(100)
+      assert.strictEqual(yield* Fiber.join(running), "running on 1")
+      yield* pass(1_000)
+      assert.deepStrictEqual([one.server.sockets, other.server.attempts], [1, 0])
+      assert.strictEqual(other.governor.observe().connections.opening, 0)
+      const again = yield* begin(other.ask("again"))
+      yield* pass(closeMillis + openMillis + 100)
+      assert.strictEqual(yield* Fiber.join(again), "again on 1")
+    }).pipe(Effect.provideService(HostLimits.current, new HostLimits({ connections: 1 }))))
 
   it.effect("of running work closes its connection and no other, and is over when it has closed", () =>
     Effect.gen(function*() {

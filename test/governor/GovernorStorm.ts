@@ -201,7 +201,7 @@ const judge = (exit: Exit.Exit<unknown, Reason>, isClosed: boolean) => {
 }
 
 /** One account: a governor, its agents, and their server, until all of it is over. */
-const account = Effect.fnUntraced(function*(dice: Dice, isImpatient: boolean, isLimited: boolean) {
+const account = Effect.fnUntraced(function*(dice: Dice, isImpatient: boolean) {
   const server = new Server(dice)
   server.trouble = dice.oneOf([0, 3, 10, 30])
   const cap = 1 + dice.below(4)
@@ -292,8 +292,7 @@ const account = Effect.fnUntraced(function*(dice: Dice, isImpatient: boolean, is
   yield* Effect.raceFirst(Effect.all([agents, early], { concurrency: "unbounded", discard: true }), strikes)
   const { waiting } = governor.observe()
   must(waiting === 0, `${waiting} wait although nobody does`)
-  // a connection that waits for a place among all accounts is opened even where nobody needs it any more
-  if (!isClosed && !isLimited) {
+  if (!isClosed) {
     yield* Effect.sleep(longestUnused)
     const { busy, closing, idle, opening, resting } = governor.observe().connections
     must(busy + closing + idle + opening + resting === 0, `not unused: ${JSON.stringify(governor.observe())}`)
@@ -309,7 +308,7 @@ export const storm = (dice: Dice, isImpatient: boolean): Effect.Effect<void> => 
   const isLimited = dice.chance(40)
   return Effect.forEach(
     Array.from({ length: 1 + dice.below(3) }),
-    () => account(dice, isImpatient, isLimited),
+    () => account(dice, isImpatient),
     { concurrency: "unbounded", discard: true }
   ).pipe(
     Effect.provideService(HostLimits.current, new HostLimits(isLimited ? { connections: 1 + dice.below(3) } : {}))
