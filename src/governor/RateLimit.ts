@@ -139,6 +139,8 @@ const makeLimited = Effect.fnUntraced(function*(options: RateLimitOptions) {
   const setAlarm = yield* Alarm.make(wake.open)
   /** Counts events that can let a caller pass earlier than it was told. */
   let changes = 0
+  /** The time of the last round. */
+  let last = -Infinity
   /** The windows that stopped somebody in the last round, and until when. */
   let closedWindows: ReadonlyMap<string, number> = new Map()
   let closed: Exit.Exit<never, AccountClosed> | undefined
@@ -225,6 +227,10 @@ const makeLimited = Effect.fnUntraced(function*(options: RateLimitOptions) {
   const goRound = Effect.fnUntraced(function*() {
     const round: Round = { closed: new Map(), stopped: new Set(), claims: new Map(), next: Infinity }
     closedWindows = round.closed
+    const now = clock.currentTimeMillisUnsafe()
+    // where the clock was set back, it would be long until the times that the store told
+    if (now < last) changes++
+    last = now
     const passed = {
       kind: ({ shared }: Kind) => shared.some((key) => round.closed.has(key)),
       agent: (agent: string) => round.stopped.has(agent)

@@ -71,6 +71,25 @@ describe("RateLimit", () => {
         assert.deepStrictEqual(times(starts), [0, 2900, 2900, 3000, 5900, 5900])
       }))
 
+    it.effect("opens for those who wait also where the time of day was set back by an hour", () =>
+      Effect.gen(function*() {
+        const clock = yield* Clock.Clock
+        let offset = 0
+        const onClock = Effect.provideService(Clock.Clock, {
+          ...clock,
+          currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + offset,
+          currentTimeMillis: Effect.map(clock.currentTimeMillis, (millis) => millis + offset)
+        })
+        const limit = yield* onClock(limits([window("account", 1, 1000)]))
+        yield* onClock(start(limit, [], "first", ask()))
+        const second = yield* Effect.forkChild(onClock(start(limit, [], "second", ask())))
+        yield* TestClock.adjust(500)
+        offset = -3_600_000
+        // the store counts on from the last time that it heard
+        yield* TestClock.adjust(1_500)
+        assert.isDefined(second.pollUnsafe())
+      }))
+
     it.effect("counts from the start of an operation, not from its admission", () =>
       Effect.gen(function*() {
         const limit = yield* limits([window("account", 2, 1000)])
