@@ -5,7 +5,7 @@
  *   select ──▶ read up to date since, and nothing heard? ──yes──▶ IDLE ──heard──▶ (ring)
  *                                    └──no──▶ (ring)                └──after a while──▶ NOOP, which must be answered ──▶ IDLE
  */
-import { Duration, Effect, Option } from "effect"
+import { Duration, Effect, Fiber, Option } from "effect"
 import type { Reason } from "../domain/MailError.ts"
 import type { ImapConnection, SelectedMailbox } from "../driver/ImapDriver.ts"
 
@@ -21,8 +21,18 @@ interface Synchronisation {
   readonly heard: number
 }
 
-/** A command is not left half-way: its connection would be lost. Its own bound ends it. */
-const whole = <A>(command: Effect.Effect<A, Reason>) => Effect.uninterruptible(command)
+/** How long whoever ends the listening waits for a command of it: a server that is gone is not waited for. */
+const patience = Duration.seconds(5)
+
+/** A command is not left half-way, where it is answered soon: its connection would be lost. */
+const whole = <A>(command: Effect.Effect<A, Reason>): Effect.Effect<A, Reason> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Effect.forkChild(command), (running) =>
+      Effect.onInterrupt(
+        restore(Fiber.join(running)),
+        () => Effect.andThen(Effect.timeoutOption(Fiber.await(running), patience), Fiber.interrupt(running))
+      ))
+  )
 
 export class Listening {
   readonly #synchronisations = new WeakMap<ImapConnection, Synchronisation>()

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Stream } from "effect"
+import { Effect, Exit, Fiber, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { begin, open, serve, settle } from "./MemoryAccount.ts"
 
@@ -35,5 +35,26 @@ describe("an account that is closed", () => {
       yield* TestClock.adjust("1 minute")
       const reason = yield* Effect.flip(Fiber.join(asked))
       assert.strictEqual(reason.reason._tag, "AccountClosed")
+    }))
+
+  it.effect("does not wait for a server that leaves a connection that listens without a sign of life", () =>
+    Effect.gen(function*() {
+      const server = serve()
+      server.faults.add({ protocol: "imap", at: "NOOP", action: { _tag: "Stall" } })
+      const scope = yield* Scope.make()
+      const account = yield* Scope.provide(scope)(open(server))
+      yield* begin(Stream.runDrain(account.watch("INBOX", { heartbeat: "1 hour" })))
+      yield* settle
+      yield* TestClock.adjust("1 second")
+      yield* settle
+      yield* TestClock.adjust("5 minutes")
+      yield* settle
+      assert.strictEqual(server.commands().at(-1)?.verb, "NOOP")
+      const closing = yield* begin(Scope.close(scope, Exit.void))
+      yield* settle
+      yield* TestClock.adjust("5 seconds")
+      yield* settle
+      assert.isDefined(closing.pollUnsafe())
+      assert.lengthOf(server.connections(), 0)
     }))
 })
