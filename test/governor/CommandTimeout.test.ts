@@ -1,10 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Exit, Fiber, Redacted } from "effect"
+import { Duration, Effect, Exit, Fiber, Redacted } from "effect"
 import { TestClock } from "effect/testing"
 import { Endpoint } from "../../src/domain/AccountConfig.ts"
 import { Password } from "../../src/domain/Credentials.ts"
 import { bounded } from "../../src/governor/CommandTimeout.ts"
 import { type FaultAction, MemoryMail } from "../../src/testing/index.ts"
+import { settableClock } from "./SettableClock.ts"
 
 const seconds = (count: number) => Duration.seconds(count)
 const delay = (count: number): FaultAction => ({ _tag: "Delay", duration: seconds(count) })
@@ -73,17 +74,11 @@ describe("the bound on a command", () => {
   for (const [title, setBy] of [["back", Duration.hours(-1)], ["forward", Duration.hours(1)]] as const) {
     it.effect(`is the same where the time of day is set ${title} meanwhile`, () =>
       Effect.gen(function*() {
-        const clock = yield* Clock.Clock
-        let offset = 0
-        const onClock = Effect.provideService(Clock.Clock, {
-          ...clock,
-          currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + offset,
-          currentTimeMillis: Effect.map(clock.currentTimeMillis, (millis) => millis + offset)
-        })
-        const { connection, plain } = yield* onClock(connect("NOOP", stall))
-        const command = yield* running(onClock(Effect.flip(connection.noop)))
+        const clock = yield* settableClock
+        const { connection, plain } = yield* clock.on(connect("NOOP", stall))
+        const command = yield* running(clock.on(Effect.flip(connection.noop)))
         yield* TestClock.adjust(seconds(5))
-        offset = Duration.toMillis(setBy)
+        clock.setBy(Duration.toMillis(setBy))
         yield* TestClock.adjust(seconds(4.9))
         assert.isTrue(plain.isUsable())
         yield* TestClock.adjust(seconds(0.1))

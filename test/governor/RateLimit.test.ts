@@ -5,6 +5,7 @@ import { type RateScope, RateWindow } from "../../src/domain/Limits.ts"
 import { RateLimited } from "../../src/domain/MailError.ts"
 import { type RateAsk, type RateCosts, RateLimit } from "../../src/governor/RateLimit.ts"
 import { RateStore } from "../../src/governor/RateStore.ts"
+import { settableClock } from "./SettableClock.ts"
 
 const window = (per: RateScope, limit: number, millis: number) =>
   new RateWindow({ per, limit, window: Duration.millis(millis) })
@@ -73,18 +74,12 @@ describe("RateLimit", () => {
 
     it.effect("opens for those who wait also where the time of day was set back by an hour", () =>
       Effect.gen(function*() {
-        const clock = yield* Clock.Clock
-        let offset = 0
-        const onClock = Effect.provideService(Clock.Clock, {
-          ...clock,
-          currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + offset,
-          currentTimeMillis: Effect.map(clock.currentTimeMillis, (millis) => millis + offset)
-        })
-        const limit = yield* onClock(limits([window("account", 1, 1000)]))
-        yield* onClock(start(limit, [], "first", ask()))
-        const second = yield* Effect.forkChild(onClock(start(limit, [], "second", ask())))
+        const clock = yield* settableClock
+        const limit = yield* clock.on(limits([window("account", 1, 1000)]))
+        yield* clock.on(start(limit, [], "first", ask()))
+        const second = yield* Effect.forkChild(clock.on(start(limit, [], "second", ask())))
         yield* TestClock.adjust(500)
-        offset = -3_600_000
+        clock.setBy(-3_600_000)
         // the store counts on from the last time that it heard
         yield* TestClock.adjust(1_500)
         assert.isDefined(second.pollUnsafe())
