@@ -51,11 +51,11 @@ const proofServer = (server: MailServerShape, faults: RandomFaults): ProofServer
       imap: server.peak({ protocol: "imap" }),
       smtp: server.peak({ protocol: "smtp" })
     })),
-  misbehave: (die) =>
+  misbehave: (die, pause) =>
     Effect.gen(function*() {
       faults.die = die
       for (;;) {
-        yield* Effect.sleep(100 + die.below(400))
+        yield* pause(20 + die.below(80))
         if (die.chance(50)) server.dropAll()
         // 421 is taken for a wish for a pause, which would grow with each of them
         else server.kick("ann", "imap")

@@ -22,8 +22,11 @@ export interface ProofServer {
   readonly peaks: <A, E, R>(
     effect: Effect.Effect<A, E, R>
   ) => Effect.Effect<{ readonly value: A; readonly imap: number; readonly smtp: number }, E, R>
-  /** Misbehaves until it is interrupted. */
-  readonly misbehave: (die: Dice) => Effect.Effect<void>
+  /**
+   * Misbehaves until it is interrupted: between two misdeeds it waits until so many more operations have begun, for a
+   * fast machine to see as many of them as a slow one.
+   */
+  readonly misbehave: (die: Dice, pause: (operations: number) => Effect.Effect<void>) => Effect.Effect<void>
   /** Behaves again. */
   readonly behave: Effect.Effect<void>
   /** What it holds, by the subjects of the messages. */
@@ -69,6 +72,15 @@ export const proof = (server: ProofServer, cap: number) =>
     const config = new AccountConfig({ ...server.config, limits })
     const retry = RetryPolicy.make({ base: "20 millis", times: 4 })
 
+    const pause = (operations: number) =>
+      Effect.suspend(() => {
+        const until = tally.operations + operations
+        return Effect.sync(() => tally.operations >= until).pipe(
+          Effect.repeat({ until: (isOver) => isOver, schedule: Schedule.spaced("1 millis") }),
+          Effect.asVoid
+        )
+      })
+
     const day = Effect.gen(function*() {
       const account = Context.get(yield* Layer.build(MailAccount.layer(config, { retry })), MailAccount)
       yield* Effect.forEach(boxes, (box) => account.createMailbox(box), { discard: true })
@@ -78,7 +90,7 @@ export const proof = (server: ProofServer, cap: number) =>
           concurrency: "unbounded",
           discard: true
         }),
-        Effect.andThen(server.misbehave(dice(seed, "server")), Effect.never)
+        Effect.andThen(server.misbehave(dice(seed, "server"), pause), Effect.never)
       )
       yield* server.behave
       // an answer reaches its caller before its connection is reported free
