@@ -46,8 +46,9 @@ export class HostLimits {
   readonly #holds = new Map<string, Hold>()
   /** How many places each tenant has that has any: those without are not asked, and they may be thousands. */
   readonly #places = new Map<Tenant, number>()
-  #waiters: Array<Waiter> = []
+  readonly #waiters: Array<Waiter> = []
   #total = 0
+  #isGranting = false
 
   constructor(options: HostLimitsOptions) {
     this.#perHost = wholeNumber("HostLimits: connectionsPerHost", options.connectionsPerHost ?? Infinity)
@@ -93,18 +94,26 @@ export class HostLimits {
     })
   }
 
+  /** Whoever is given a place runs on at once, and may give it back before this has ended: then the round goes on here. */
   #grant(): void {
-    this.#waiters = this.#waiters.filter((waiter) => {
-      const { host } = waiter.tenant
-      const used = this.#used.get(host) ?? 0
-      if (used >= this.#perHost || this.#total >= this.#perProcess) return true
-      this.#used.set(host, used + 1)
-      this.#places.set(waiter.tenant, (this.#places.get(waiter.tenant) ?? 0) + 1)
+    if (this.#isGranting) return
+    this.#isGranting = true
+    for (;;) {
+      const index = this.#waiters.findIndex(({ tenant }) => this.#hasRoom(tenant.host))
+      const [waiter] = index < 0 ? [] : this.#waiters.splice(index, 1)
+      if (waiter === undefined) break
+      const { tenant } = waiter
+      this.#used.set(tenant.host, (this.#used.get(tenant.host) ?? 0) + 1)
+      this.#places.set(tenant, (this.#places.get(tenant) ?? 0) + 1)
       this.#total++
       waiter.isGranted = true
       waiter.granted.openUnsafe()
-      return false
-    })
+    }
+    this.#isGranting = false
+  }
+
+  #hasRoom(host: string): boolean {
+    return this.#total < this.#perProcess && (this.#used.get(host) ?? 0) < this.#perHost
   }
 
   #ask(asking: Tenant): void {
@@ -116,7 +125,7 @@ export class HostLimits {
 
   #leave(waiter: Waiter): void {
     if (waiter.isGranted) this.#release(waiter.tenant)
-    else this.#waiters = this.#waiters.filter((other) => other !== waiter)
+    else this.#waiters.splice(this.#waiters.indexOf(waiter), 1)
   }
 
   #release(tenant: Tenant): void {
