@@ -3,7 +3,20 @@
  * once, and the answer never says what did not happen.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Duration, Effect, Exit, Fiber, Layer, Random, Result, Schedule, Scope, Stream } from "effect"
+import {
+  Context,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Random,
+  Result,
+  Schedule,
+  Scope,
+  Stream
+} from "effect"
 import {
   AccountConfig,
   Draft,
@@ -228,6 +241,7 @@ describe("the truth of a send", () => {
   truth("holds for many messages where the account is closed under them", ({ open, server }) =>
     Effect.gen(function*() {
       const told = new Map<Draft, Outcome>()
+      const someAreTold = yield* Deferred.make<void>()
       const drafts = Array.from({ length: 200 }, () => draft())
       for (let n = 0; n < 20; n++) {
         server.faults.add({
@@ -240,13 +254,16 @@ describe("the truth of a send", () => {
       const closing = yield* Scope.make()
       const account = yield* Scope.provide(open(often), closing)
       const sending = yield* Effect.forkChild(
-        Stream.runForEach(account.sendAll(drafts), ({ draft, result }) => Effect.sync(() => told.set(draft, result)))
+        Stream.runForEach(account.sendAll(drafts), ({ draft, result }) =>
+          told.set(draft, result).size === 10 ? Deferred.succeed(someAreTold, undefined) : Effect.void)
       )
-      yield* Effect.repeat(Effect.sleep("1 second"), { until: () => told.size >= 10 })
+      yield* Deferred.await(someAreTold)
       yield* Scope.close(closing, Exit.void)
       yield* Fiber.join(sending)
       assert.strictEqual(told.size, drafts.length, "everybody is answered")
-      const left = Effect.sync(() => server.connections({ protocol: "smtp" }).length)
+      const left = Effect.sync(() =>
+        server.connections({ protocol: "smtp" }).length
+      )
       // the server notices a little later
       yield* Effect.repeat(left, { until: (count) => count === 0, times: 100, schedule: Schedule.spaced("1 second") })
       assert.strictEqual(yield* left, 0)
