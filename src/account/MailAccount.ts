@@ -174,7 +174,8 @@ export class MailAccount extends Context.Service<MailAccount, {
   /**
    * Several steps in one mailbox on one connection, which nobody else uses meanwhile. Whatever `use` asks of the account
    * itself runs on that connection too, so it cannot wait for itself, whatever the cap. Nothing is repeated: where the
-   * connection is lost, the step fails with `ConnectionLost`. Errors and requirements of `use` are its own.
+   * connection is lost, the step fails with `ConnectionLost`. Errors and requirements of `use` are its own; fibers that it
+   * forks as its children end with it.
    */
   readonly withMailbox: <A, E, R>(
     mailbox: string,

@@ -307,7 +307,8 @@ export const make = Effect.fnUntraced(function*(
               maxWait: limits.maxWait,
               outer
             })
-            return Effect.ensuring(work(lease), lease.end)
+            // in a fiber of its own, whose children end with it: the connection's goes on with the work of others
+            return Effect.ensuring(Effect.raceAllFirst([work(lease)]), lease.end)
           }), { affinity: mailbox })
     )
 

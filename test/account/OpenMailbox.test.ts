@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Context, Deferred, Duration, Effect, Fiber, Option, Result, Stream } from "effect"
+import { Clock, Context, Deferred, Duration, Effect, Exit, Fiber, Option, Result, Stream } from "effect"
 import {
   Agent,
   Draft,
@@ -232,6 +232,16 @@ describe("withMailbox", () => {
       yield* Fiber.interrupt(fiber)
       assert.strictEqual(mail.connections().length, 0)
       assert.strictEqual((yield* account.search(Query.inbox)).size, 3)
+    }))
+
+  it.effect("ends the children of its work with it, while the connection goes on", () =>
+    Effect.gen(function*() {
+      const { account } = yield* open()
+      const child = yield* account.withMailbox("INBOX", () => Effect.forkChild(Effect.never))
+      const exit = child.pollUnsafe()
+      assert.isTrue(exit !== undefined && Exit.hasInterrupts(exit))
+      assert.strictEqual((yield* account.search(Query.inbox)).size, 3)
+      assert.strictEqual((yield* account.stats).imap.opened, 1)
     }))
 
   it.effect("cuts off what outlives it: a step, and a fiber in the middle of one", () =>
