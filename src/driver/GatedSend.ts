@@ -320,10 +320,7 @@ const commit = (attempt: Attempt, sink: Writable): boolean => {
 const grace = (attempt: Attempt): Effect.Effect<void> => {
   const millis = attempt.options.graceMillis ?? 0
   if (attempt.phase !== "committed" || millis <= 0 || isOver(attempt)) return Effect.void
-  // a finalizer is uninterruptible, and so would be the arms of the race
-  return Effect.asVoid(
-    Effect.timeoutOption(Effect.interruptible(until(attempt, () => isOver(attempt))), Duration.millis(millis))
-  )
+  return Effect.asVoid(Effect.timeoutOption(until(attempt, () => isOver(attempt)), Duration.millis(millis)))
 }
 
 const conclude = (attempt: Attempt): Fate =>

@@ -161,7 +161,7 @@ const release = (wire: Wire, exit: Exit.Exit<unknown, unknown>): Effect.Effect<v
   Effect.suspend(() => {
     if (!Exit.isSuccess(exit) || wire.busy || wire.after === "broken" || !isOpen(wire)) return discard(wire)
     wire.smtp.quit()
-    return Effect.interruptible(Deferred.await(wire.closed)).pipe(
+    return Deferred.await(wire.closed).pipe(
       Effect.timeoutOption(Duration.millis(quitTimeoutMillis)),
       Effect.andThen(discard(wire))
     )

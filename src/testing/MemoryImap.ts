@@ -95,7 +95,7 @@ export const secretOf = (credentials: Login): string =>
 /** LOGOUT takes no time unless a fault says so: a test under TestClock may end without moving the clock. */
 const release = (wire: MemoryWire, exit: Exit.Exit<unknown, unknown>) =>
   Exit.isSuccess(exit) && wire.isOpen
-    ? Effect.interruptible(wire.exchange({ ...sessionExchange("LOGOUT", 0), act: () => Effect.void })).pipe(
+    ? wire.exchange({ ...sessionExchange("LOGOUT", 0), act: () => Effect.void }).pipe(
       Effect.timeoutOption(logoutTimeout),
       Effect.ignore,
       Effect.ensuring(Effect.sync(() => wire.close("logged out")))

@@ -101,7 +101,7 @@ const login = (server: MemorySmtpOptions, wire: MemoryWire, options: SmtpConnect
 /** QUIT takes no time unless a fault says so: a test under TestClock may end without moving the clock. */
 const release = (wire: MemoryWire, exit: Exit.Exit<unknown, unknown>) =>
   Exit.isSuccess(exit) && wire.isOpen
-    ? Effect.interruptible(wire.exchange(refusable("QUIT", 0, "message", 0))).pipe(
+    ? wire.exchange(refusable("QUIT", 0, "message", 0)).pipe(
       Effect.timeoutOption(logoutTimeout),
       Effect.ignore,
       Effect.ensuring(Effect.sync(() => wire.close("the client said QUIT")))
