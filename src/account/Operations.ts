@@ -326,7 +326,13 @@ export const make = Effect.fnUntraced(function*(
         admitted({ bytes: 0 }, octetsOf, (caller, begin) =>
           lease === undefined
             ? share(
-              { ...caller, affinity: place.mailbox, key: `${place.uidValidity} ${place.mailbox} ${key}`, size },
+              {
+                ...caller,
+                affinity: place.mailbox,
+                // quoted, since "A" with a key "5 …" would otherwise be the same as "A 5" with "…"
+                key: `${place.uidValidity} ${JSON.stringify(place.mailbox)} ${key}`,
+                size
+              },
               { begin, uid, payload },
               (connection, entries) =>
                 Effect.forEach(entries, (entry) => entry.begin, { discard: true }).pipe(

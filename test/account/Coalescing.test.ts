@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Stream } from "effect"
-import { Agent, MessageRef, Query, RetryPolicy } from "../../src/index.ts"
+import { Agent, MessageRef, MessageSet, Query, RetryPolicy } from "../../src/index.ts"
 import type { MemoryMailOptions } from "../../src/testing/index.ts"
 import { begin, mail, open, pass, serve, timesOf } from "./MemoryAccount.ts"
 
@@ -124,6 +124,39 @@ describe("messages that are asked for at the same moment", () => {
       assert.strictEqual(message.subject, "mail 1")
       assert.deepStrictEqual(rows.map(({ flags, ref }) => [ref.uid, flags]), [[2, []]])
       assert.deepStrictEqual(ranges, ["1", "2"])
+    }))
+
+  it.effect("in another mailbox are not mixed up, whatever the mailboxes are called", () =>
+    Effect.gen(function*() {
+      const subjects = (name: string, count: number) =>
+        Array.from({ length: count }, (_, index) => `Subject: ${name} ${index + 1}\r\n\r\nhello`)
+      const mailboxes = { A: subjects("of A", 40), "A 5": subjects("of A 5", 40) }
+      const server = serve({
+        latency: "100 millis",
+        users: [{ name: "ann", password: "secret", address: "ann@example.com", mailboxes }]
+      })
+      // a server may give all of its mailboxes the same UIDVALIDITY
+      const uidValidity = 1
+      const account = yield* open({
+        ...server,
+        imap: {
+          connect: (options) =>
+            Effect.map(server.imap.connect(options), (connection) => ({
+              ...connection,
+              select: (...args: Parameters<typeof connection.select>) =>
+                Effect.map(connection.select(...args), (selected) => ({ ...selected, uidValidity }))
+            }))
+        }
+        // the first chunk of a batch asks for 64 KiB of each message, as who reads a single one does
+      }, { limits: { imapConnections: 1, batchBytes: 8 * 1024 * 1024 }, retry: RetryPolicy.none })
+      const before = yield* begin(account.status("A"))
+      const uids = Array.from({ length: 36 }, (_, index) => index + 5)
+      const batch = yield* begin(Stream.runCollect(account.messages(MessageSet.of("A", uidValidity, uids))))
+      const one = yield* begin(account.message(new MessageRef({ mailbox: "A 5", uidValidity, uid: 7 })))
+      yield* pass(3_000)
+      yield* Fiber.join(before)
+      assert.strictEqual((yield* Fiber.join(one)).subject, "of A 5 7")
+      assert.deepStrictEqual((yield* Fiber.join(batch)).map(({ subject }) => subject), uids.map((uid) => `of A ${uid}`))
     }))
 
   it.effect("as chunks of one batch are not: each is for a connection of its own", () =>
