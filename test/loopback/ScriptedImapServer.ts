@@ -13,6 +13,8 @@ export interface Script {
   readonly greeting?: string
   readonly capabilities?: string
   readonly lines?: ReadonlyArray<string>
+  /** Answers a command before it has its literal, rather than ask for it. */
+  readonly isHasty?: boolean
   /** TLS from the first octet, with the certificate of the loopback tests. */
   readonly tls?: boolean
 }
@@ -203,7 +205,7 @@ const speak = (wire: net.Socket, script: Script, state: State, changed: () => vo
       command += piece
       input = input.subarray(end + 2)
       const literal = /\{(\d+)(\+?)\}$/.exec(piece)
-      if (literal === null) {
+      if (literal === null || (literal[2] === "" && script.isHasty === true)) {
         const line = command
         command = ""
         hear(line)

@@ -210,6 +210,36 @@ describe("numbers over IMAP that are no UIDs", () => {
     }).pipe(Effect.provide(imapflow.layer)))
 })
 
+describe("an answer over IMAP that cannot be true", () => {
+  it.effect("is no UIDVALIDITY where it is more than any number", () =>
+    Effect.gen(function*() {
+      const { connection } = yield* session({
+        lines: ["C: SELECT INBOX", "S: * 3 EXISTS", "S: * OK [UIDVALIDITY 9999999999999999999] ok", "S: $ OK done"]
+      })
+      const reason = yield* failure(connection.select("INBOX", { readOnly: false }))
+      assert.strictEqual(reason._tag, "ProtocolViolation")
+      assert.isFalse(connection.isUsable())
+    }).pipe(Effect.provide(imapflow.layer)))
+
+  it.effect("tells of no copies where it names messages that nobody copied", () =>
+    Effect.gen(function*() {
+      const { connection } = yield* session({
+        lines: [
+          "C: UID COPY …",
+          "S: $ OK [COPYUID 9 7:9 21:23]",
+          "C: UID MOVE …",
+          "S: $ OK [COPYUID 9 1:4 21:24]",
+          "C: UID COPY …",
+          "S: $ OK [COPYUID 9 1,3 21:22]"
+        ]
+      }, select)
+      assert.isUndefined(yield* connection.copy("1:3", "Archive"))
+      assert.isUndefined(yield* connection.move("1:3", "Archive"))
+      const copied = yield* connection.copy("1:3", "Archive")
+      assert.deepStrictEqual([...copied?.uids ?? []], [[1, 21], [3, 22]])
+    }).pipe(Effect.provide(imapflow.layer)))
+})
+
 describe("the name INBOX over IMAP", () => {
   it.effect("is sent for itself in any case, and for no other name", () =>
     Effect.gen(function*() {
@@ -255,6 +285,46 @@ describe("FETCH over IMAP", () => {
         [[3, 5, [], "three"], [9, 12, ["\\Seen"], "nine"]]
       )
       assert.isAtLeast(connection.heard(), 2)
+    }).pipe(Effect.provide(imapflow.layer)))
+
+  it.effect("keeps what it was answered where a flag change of another session comes behind it", () =>
+    Effect.gen(function*() {
+      const { connection } = yield* session({
+        lines: [
+          "C: UID FETCH …",
+          "S: * 1 FETCH (UID 1 FLAGS () INTERNALDATE \"01-Jan-2024 10:00:00 +0000\")",
+          "S: * 1 FETCH (UID 1 FLAGS (\\Seen))",
+          "S: $ OK"
+        ]
+      }, select)
+      assert.deepStrictEqual(yield* connection.fetch("1", { flags: true, internalDate: true }), [
+        { uid: 1, flags: ["\\Seen"], internalDate: new Date("2024-01-01T10:00:00Z") }
+      ])
+    }).pipe(Effect.provide(imapflow.layer)))
+
+  it.effect("takes no octets from another place, nor those of a literal that is longer than was said", () =>
+    Effect.gen(function*() {
+      const span = { sourceStart: 10, sourceLimit: 5 }
+      const answers = [
+        "BODY[]<0> \"abc\"",
+        "BODY[]<0> {3}\r\nabcde"
+      ]
+      for (const answer of answers) {
+        const { connection } = yield* session({
+          lines: ["C: UID FETCH …", `S: * 1 FETCH (UID 1 ${answer})`, "S: $ OK"]
+        }, select)
+        const reason = yield* failure(connection.fetch("1", { source: true }, answer.includes("{") ? {} : span))
+        assert.strictEqual(reason._tag, "ProtocolViolation", answer)
+        assert.isFalse(connection.isUsable())
+      }
+      for (const section of ["", "1.2"]) {
+        const { connection } = yield* session({
+          lines: ["C: UID FETCH …", `S: * 1 FETCH (UID 1 BODY[${section}]<0> "abc")`, "S: $ OK"]
+        }, select)
+        const reason = yield* failure(connection.fetchPartial({ uid: 1, section, start: 10, length: 5 }))
+        assert.strictEqual(reason._tag, "ProtocolViolation", section)
+        assert.isFalse(connection.isUsable())
+      }
     }).pipe(Effect.provide(imapflow.layer)))
 
   it.effect("hands out octets that pin no larger buffer", () =>
@@ -456,6 +526,17 @@ describe("changing messages over IMAP", () => {
       assert.deepStrictEqual(server.literals[0], source)
       assert.include(server.heard.at(-1), "(\\Seen) \" 1-Jan-1970 00:00:00 +0000\"")
       assert.isUndefined(yield* connection.append("A", source, { flags: [] }))
+    }).pipe(Effect.provide(imapflow.layer)))
+
+  it.effect("does not believe that a message is there of which nothing was sent yet", () =>
+    Effect.gen(function*() {
+      const { connection } = yield* session({
+        isHasty: true,
+        lines: ["C: APPEND …", "S: $ OK [APPENDUID 5 33] done"]
+      })
+      const reason = yield* failure(connection.append("A", Buffer.alloc(10_000, "x"), { flags: [] }))
+      assert.strictEqual(reason._tag, "ProtocolViolation")
+      assert.isFalse(connection.isUsable())
     }).pipe(Effect.provide(imapflow.layer)))
 
   it.effect("does not send what is over the announced limit", () =>

@@ -15,7 +15,7 @@ import { makeIdle } from "./idle.ts"
 import { badItems, badRange, isSection, mistaken, readOnly, storable, uidRange } from "./input.ts"
 import { type Link, notSelected } from "./link.ts"
 import { hearResync } from "./resync.ts"
-import { owned } from "./rows.ts"
+import { membership, originOf, owned } from "./rows.ts"
 import { compileSearch } from "./search.ts"
 
 export const makeConnection = (link: Link, decoders: Decoders): ImapConnection => {
@@ -112,7 +112,10 @@ export const makeConnection = (link: Link, decoders: Decoders): ImapConnection =
       ...answer.mailbox,
       resync: isAsked && answer.isResynced ? answer.resync : undefined
     }
-    if (mailbox.uidValidity === 0) return yield* link.violated("SELECT without UIDVALIDITY")
+    // What is more than any number no error and no cursor could hold.
+    if (mailbox.uidValidity === 0 || !Number.isSafeInteger(mailbox.uidValidity)) {
+      return yield* link.violated("SELECT without UIDVALIDITY")
+    }
     opened.last = { mailbox, isReadOnly: readOnly }
     return mailbox
   })
@@ -131,9 +134,14 @@ export const makeConnection = (link: Link, decoders: Decoders): ImapConnection =
       return collected.rows()
     })
 
-  const copied = (run: Effect.Effect<CopyResponseObject, Reason>): Effect.Effect<CopyResult, Reason> =>
-    Effect.map(run, ({ uidMap, uidValidity }) =>
-      uidMap !== undefined && isUid(Number(uidValidity))
+  const transfer = (
+    range: string,
+    mailbox: string,
+    run: (client: Link["client"]) => Promise<CopyResponseObject | false | undefined>
+  ): Effect.Effect<CopyResult, Reason> =>
+    Effect.map(link.command(run, { mailbox, isStrict: true }), ({ uidMap, uidValidity }) =>
+      // A server that names messages nobody named does not tell where these went.
+      uidMap !== undefined && isUid(Number(uidValidity)) && uidMap.keys().every(membership(range))
         ? { uidValidity: Number(uidValidity), uids: uidMap }
         : undefined)
 
@@ -221,11 +229,11 @@ export const makeConnection = (link: Link, decoders: Decoders): ImapConnection =
             : section === ""
             ? row.source
             : row.bodyParts?.get(section.toLowerCase())
-          return { octets: octets ? owned(octets) : undefined }
+          return { octets: octets ? owned(octets) : undefined, origin: originOf(row, section) ?? start }
         }).pipe(
-          Effect.flatMap(({ octets }) =>
-            octets !== undefined && octets.byteLength > length
-              ? Effect.fail(link.violated("more octets than were asked for"))
+          Effect.flatMap(({ octets, origin }) =>
+            octets !== undefined && (octets.byteLength > length || origin !== start)
+              ? Effect.fail(link.violated("other octets than were asked for"))
               : Effect.succeed(octets)
           )
         )
@@ -249,11 +257,7 @@ export const makeConnection = (link: Link, decoders: Decoders): ImapConnection =
       onMessages(
         range,
         (_, range) =>
-          named(to, (path) =>
-            copied(link.command((client) => client.messageCopy(range, path, { uid: true }), {
-              mailbox: to,
-              isStrict: true
-            })))
+          named(to, (path) => transfer(range, to, (client) => client.messageCopy(range, path, { uid: true })))
       ),
     move: (range, to) =>
       onMessages(
@@ -262,12 +266,7 @@ export const makeConnection = (link: Link, decoders: Decoders): ImapConnection =
           named(to, (path) =>
             requires("MOVE", "moving by copy and expunge would not be atomic").pipe(
               Effect.andThen(mailbox.readOnly ? Effect.fail(readOnly(mailbox)) : Effect.void),
-              Effect.andThen(
-                copied(link.command((client) => client.messageMove(range, path, { uid: true }), {
-                  mailbox: to,
-                  isStrict: true
-                }))
-              )
+              Effect.andThen(transfer(range, to, (client) => client.messageMove(range, path, { uid: true })))
             ))
       ),
     expunge: (range) =>
@@ -292,10 +291,15 @@ export const makeConnection = (link: Link, decoders: Decoders): ImapConnection =
         const target = selected()
         const allowed = storable(flags, target?.path === path && !target.readOnly ? target : undefined)
         if ("reason" in allowed) return Effect.fail(allowed.reason)
+        const before = client.stats().sent
         return link.command(
           (client) => client.append(path, source, [...allowed.flags], internalDate),
           { mailbox, size: source.byteLength }
         ).pipe(
+          Effect.filterOrFail(
+            () => client.stats().sent - before > source.byteLength,
+            () => link.violated("OK for a message that was not sent yet")
+          ),
           Effect.map(({ uid, uidValidity }) =>
             isUid(uid) && isUid(Number(uidValidity)) ? { uidValidity: Number(uidValidity), uid } : undefined
           )

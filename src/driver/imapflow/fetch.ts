@@ -28,7 +28,7 @@ export const collectRows = async (
   const collector = new Collector(items, range, answerLimit, (size) => onTooLarge(size, answerLimit))
   if (isPlain(items) && changedSince <= 0n) {
     const span = { start: sourceStart, length: sourceLimit }
-    await fetchPlain(client, range, items, span, (row) => collector.add(toMessage(row, decoders)))
+    await fetchPlain(client, range, items, span, (row) => collector.add(toMessage(row, decoders, sourceStart)))
   } else {
     const rows = client.fetch(range, toQuery(items, sourceLimit, sourceStart), {
       uid: true,
@@ -101,10 +101,17 @@ const fetchPlain = async (
 
 const atom = (value: string) => ({ type: "ATOM", value })
 
-const toMessage = ({ attributes = [], command }: Untagged, decoders: Decoders): FetchMessageObject => {
+/** Throws where the row cannot be what was asked for, which fails the command. */
+const toMessage = (
+  { attributes = [], command }: Untagged,
+  decoders: Decoders,
+  sourceStart: number
+): FetchMessageObject => {
   const message: Partial<FetchMessageObject> & { seq: number } = { seq: Number(command) }
   const list = attributes[1]
   if (isList(list)) {
+    // A literal that is longer than was said goes on as if it were further items.
+    if (list.length % 2 !== 0) throw new Error("an item without a value")
     for (let index = 0; index + 1 < list.length; index += 2) {
       const [key, token] = [list[index], list[index + 1]]
       if (key === null || key === undefined || isList(key)) continue
@@ -132,7 +139,10 @@ const toMessage = ({ attributes = [], command }: Untagged, decoders: Decoders): 
           if (isList(token)) message.bodyStructure = decoders.parseBodystructure(token)
           break
         case "BODY":
-          if (key.section?.length === 0) message.source = octetsOf(token)
+          if (key.section?.length !== 0) break
+          // Some servers leave the origin out.
+          if ((key.partial?.[0] ?? sourceStart) !== sourceStart) throw new Error("octets from another place")
+          message.source = octetsOf(token)
           break
       }
     }

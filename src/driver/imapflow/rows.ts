@@ -34,7 +34,7 @@ export const toQuery = (items: FetchItems, sourceLimit?: number, sourceStart = 0
 }
 
 /** Whether a UID lies in a UID set. "*" stands for any UID from the other bound on. */
-const membership = (range: string): (uid: number) => boolean => {
+export const membership = (range: string): (uid: number) => boolean => {
   const spans = range.split(",").map((part) => {
     const [a = "", b = a] = part.split(":")
     const bounds = [a, b].map((bound) => bound === "*" ? Number.POSITIVE_INFINITY : Number(bound)).sort((x, y) => x - y)
@@ -121,11 +121,18 @@ export class Collector {
 
   rows(): ReadonlyArray<FetchedRow> {
     if (this.#isSorted) return this.#rows
-    // A flag change of another session looks like a row of its own where flags were asked for: the later one counts.
-    const byUid = new Map(this.#rows.map((row) => [row.uid, row]))
+    // A flag change of another session looks like a row of its own where flags were asked for: the later one counts,
+    // as far as it goes.
+    const byUid = new Map<number, FetchedRow>()
+    for (const row of this.#rows) byUid.set(row.uid, over(byUid.get(row.uid), row))
     return [...byUid.values()].sort((a, b) => a.uid - b.uid)
   }
 }
+
+const over = (earlier: FetchedRow | undefined, later: FetchedRow): FetchedRow =>
+  earlier === undefined
+    ? later
+    : { ...earlier, ...Object.fromEntries(Object.entries(later).filter(([, value]) => value !== undefined)) }
 
 /** What a row takes in memory at least; one that holds nothing is not free either, since there may be many. */
 const octetsOf = ({ bodyParts, headers, source }: FetchMessageObject): number => {
@@ -208,6 +215,10 @@ const toParts = (sections: ReadonlyArray<string>, found: FetchMessageObject["bod
   }
   return parts
 }
+
+/** Where a part of a section begins, if the server says so; imapflow keeps it, and its type does not tell. */
+export const originOf = (row: FetchMessageObject | false, section: string): number | undefined =>
+  (row as { readonly partialOrigins?: ReadonlyMap<string, number> }).partialOrigins?.get(section.toLowerCase())
 
 /** Octets that pin no more memory than they are: a short buffer is a slice of a pool that would stay with it. */
 export const owned = (octets: Uint8Array): Uint8Array => {
