@@ -46,7 +46,10 @@ export interface MailServerOptions {
   readonly maxMessageBytes?: number
   /** SMTP extensions to do without. */
   readonly smtpWithout?: ReadonlyArray<"DSN">
-  /** Files each message it accepts in the sender's mailbox for sent mail, as Gmail and Exchange do; default false. */
+  /**
+   * Files each message it accepts in the sender's mailbox for sent mail, as Gmail and Exchange do: the one with that special
+   * use (`UserSeed.specialUse`), else "Sent"; nowhere if there is neither. Default false.
+   */
   readonly filesSentMail?: boolean
   /** How many commands are remembered; default `defaultMaxCommands`. Infinity for all. */
   readonly maxCommands?: number

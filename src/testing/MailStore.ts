@@ -105,10 +105,13 @@ export class MailStore {
       : user.append("INBOX", toOctets(source), { internalDate })
   }
 
-  /** Files a message as sent by this user, seen, as some servers do on their own; a user without such a mailbox gets none. */
+  /**
+   * Files a message as sent by this user, seen, as some servers do on their own: in the mailbox with that special use, else
+   * in the one named "Sent". A user without either gets none.
+   */
   fileSent(name: string, source: Uint8Array, internalDate: Date): void {
     const user = this.user(name)
-    const sent = user?.mailboxes.find(({ specialUse }) => specialUse === "sent")
+    const sent = user?.mailboxes.find(({ specialUse }) => specialUse === "sent") ?? user?.mailbox("Sent")
     if (sent !== undefined) user?.append(sent.path, source, { flags: ["\\Seen"], internalDate })
   }
 }

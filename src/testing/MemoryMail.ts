@@ -32,7 +32,10 @@ export interface MemoryMailOptions {
    * (RFC 7162 3.2).
    */
   readonly without?: ReadonlyArray<string>
-  /** Files each message it accepts in the sender's mailbox for sent mail, as Gmail and Exchange do; default false. */
+  /**
+   * Files each message it accepts in the sender's mailbox for sent mail, as Gmail and Exchange do: the one with that special
+   * use (`UserSeed.specialUse`), else "Sent"; nowhere if there is neither. Default false.
+   */
   readonly filesSentMail?: boolean
   /** The largest message SMTP takes (RFC 1870), octets; default no limit. */
   readonly maxMessageBytes?: number

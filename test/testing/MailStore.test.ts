@@ -261,3 +261,16 @@ describe("StoredMailbox", () => {
     assert.isUndefined(inbox.uidsIn("1;2"))
   })
 })
+
+describe("A message that the server files as sent", () => {
+  it("is in the mailbox with that special use, else in the one named Sent, else nowhere", () => {
+    const filed = (seed: object) => {
+      const store = new MailStore({ users: [{ name: "bob", password: "secret", ...seed }] })
+      store.fileSent("bob", octets("Subject: sent\r\n\r\n"), date)
+      return store.user("bob")?.mailboxes.filter(({ messages }) => messages.length > 0).map(({ path }) => path)
+    }
+    assert.deepStrictEqual(filed({ specialUse: true }), ["Sent"])
+    assert.deepStrictEqual(filed({ mailboxes: { Sent: [] } }), ["Sent"])
+    assert.deepStrictEqual(filed({}), [])
+  })
+})
