@@ -1,6 +1,7 @@
 /** How to log in. Secrets are `Redacted` from here to the wire call. */
 import type { Duration, Redacted } from "effect"
 import { Effect, Schema, SchemaGetter, SchemaTransformation } from "effect"
+import { madeByHand } from "./MadeByHand.ts"
 import type { AuthenticationFailed, ConnectionFailed } from "./MailError.ts"
 
 const Secret = Schema.RedactedFromValue(Schema.NonEmptyString, { disallowEncode: true })
@@ -10,18 +11,22 @@ const optionalTag = <const Tag extends string>(tag: Tag) =>
   Schema.tag(tag).pipe(Schema.withDecodingDefaultTypeKey(Effect.succeed(tag)))
 
 /** A user name and a password, or an app password. */
-export class Password extends Schema.Class<Password>("effect-mail/Password")({
-  _tag: optionalTag("Password"),
-  user: Schema.NonEmptyString,
-  password: Secret
-}) {}
+export class Password extends madeByHand(
+  Schema.Class<Password>("effect-mail/Password")({
+    _tag: optionalTag("Password"),
+    user: Schema.NonEmptyString,
+    password: Secret
+  })
+) {}
 
 /** A user name and an OAuth2 access token, sent with XOAUTH2 or OAUTHBEARER (RFC 7628), whichever the server offers. */
-export class AccessToken extends Schema.Class<AccessToken>("effect-mail/AccessToken")({
-  _tag: optionalTag("AccessToken"),
-  user: Schema.NonEmptyString,
-  token: Secret
-}) {}
+export class AccessToken extends madeByHand(
+  Schema.Class<AccessToken>("effect-mail/AccessToken")({
+    _tag: optionalTag("AccessToken"),
+    user: Schema.NonEmptyString,
+    token: Secret
+  })
+) {}
 
 /** An access token and how long it may be used from now on. */
 export interface TokenGrant {
@@ -52,10 +57,12 @@ const TokenSourceSchema = Schema.declare(
  * A user name and a source of access tokens. The account runs the source once for all its connections: when it needs
  * the first token, shortly before a token expires, and after a server has refused one.
  */
-export class OAuth2 extends Schema.TaggedClass<OAuth2>("effect-mail/OAuth2")("OAuth2", {
-  user: Schema.NonEmptyString,
-  tokens: TokenSourceSchema
-}) {}
+export class OAuth2 extends madeByHand(
+  Schema.TaggedClass<OAuth2>("effect-mail/OAuth2")("OAuth2", {
+    user: Schema.NonEmptyString,
+    tokens: TokenSourceSchema
+  })
+) {}
 
 /** What a driver logs in with. */
 export const Login = Schema.Union([Password, AccessToken])

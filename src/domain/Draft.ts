@@ -2,6 +2,7 @@
 import { Schema } from "effect"
 import { draftFields } from "./DraftInput.ts"
 import { forwardOf, type ForwardOptions } from "./Forward.ts"
+import { madeByHand } from "./MadeByHand.ts"
 import type { Original } from "./Original.ts"
 import { type ReplyOptions, replyTo } from "./Reply.ts"
 
@@ -13,7 +14,7 @@ export { AddressInput, type DraftInput } from "./DraftInput.ts"
  * is unknown can be looked for. Header names and values must not hold CR or LF; sending such a draft fails with
  * `InvalidInput` and nothing is sent.
  */
-export class Draft extends Schema.Class<Draft>("effect-mail/Draft")(draftFields) {
+export class Draft extends madeByHand(Schema.Class<Draft>("effect-mail/Draft")(draftFields)) {
   /**
    * An answer to a message: recipients, subject, `In-Reply-To` and `References` (RFC 5322 3.6.4), and the message quoted
    * below the answer. Whatever a stranger's message holds, the draft can be composed, if it names anyone to answer to.

@@ -1,12 +1,15 @@
 /** What a message says about itself without its body: addresses, envelope, structure, flags, dates. */
 import { Schema } from "effect"
+import { madeByHand } from "./MadeByHand.ts"
 import { MessageRef } from "./MessageSet.ts"
 
 /** One address of a header. `address` is "" for a group or for what could not be read as an address. */
-export class Address extends Schema.Class<Address>("effect-mail/Address")({
-  name: Schema.optionalKey(Schema.String),
-  address: Schema.String
-}) {
+export class Address extends madeByHand(
+  Schema.Class<Address>("effect-mail/Address")({
+    name: Schema.optionalKey(Schema.String),
+    address: Schema.String
+  })
+) {
   override toString(): string {
     return this.name === undefined || this.name === "" ? this.address : `${this.name} <${this.address}>`
   }

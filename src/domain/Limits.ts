@@ -1,5 +1,6 @@
 /** How much an account may do at once, how long it waits, and how fast it goes. */
 import { Duration, Effect, Schema, Struct } from "effect"
+import { madeByHand } from "./MadeByHand.ts"
 
 /** What a rate window counts: operations of the account, of one agent, messages sent, recipients, octets transferred. */
 export const RateScope = Schema.Literals(["account", "agent", "send", "recipients", "bytes"])
@@ -13,11 +14,13 @@ const Span = Schema.DurationFromString.check(
 )
 
 /** At most `limit` starts in any span of length `window` (a sliding window). */
-export class RateWindow extends Schema.Class<RateWindow>("effect-mail/RateWindow")({
-  per: RateScope,
-  limit: Positive,
-  window: Span
-}) {}
+export class RateWindow extends madeByHand(
+  Schema.Class<RateWindow>("effect-mail/RateWindow")({
+    per: RateScope,
+    limit: Positive,
+    window: Span
+  })
+) {}
 
 /** The defaults of `Limits`, for a server about which nothing is known. */
 export const defaults = {
@@ -87,7 +90,7 @@ const others = {
 }
 
 /** The limits of one account. Each field has its default in `Limits.defaults`, or may be absent. */
-export class Limits extends Schema.Class<Limits>("effect-mail/Limits")({ ...defaulted, ...others }) {
+export class Limits extends madeByHand(Schema.Class<Limits>("effect-mail/Limits")({ ...defaulted, ...others })) {
   static readonly defaults = defaults
 }
 
