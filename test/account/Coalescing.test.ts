@@ -159,6 +159,18 @@ describe("messages that are asked for at the same moment", () => {
       assert.deepStrictEqual((yield* Fiber.join(batch)).map(({ subject }) => subject), uids.map((uid) => `of A ${uid}`))
     }))
 
+  it.effect("by names that are of another time are refused, and the others are there", () =>
+    Effect.gen(function*() {
+      const { account, read, ref } = yield* recording
+      const { mailbox, uid, uidValidity } = ref(1)
+      const old = new MessageRef({ mailbox, uid, uidValidity: uidValidity + 1 })
+      const both = yield* begin(Effect.all([Effect.flip(account.message(old)), read(2)], { concurrency: 2 }))
+      yield* pass(2_000)
+      const [{ reason }, message] = yield* Fiber.join(both)
+      assert.deepInclude(reason, { _tag: "MailboxChanged", expected: uidValidity + 1, actual: uidValidity })
+      assert.strictEqual(message.subject, "mail 2")
+    }))
+
   it.effect("as chunks of one batch are not: each is for a connection of its own", () =>
     Effect.gen(function*() {
       const INBOX = Array.from({ length: 1_000 }, (_, index) => mail(index + 1))

@@ -262,6 +262,22 @@ describe("withMailbox", () => {
       assert.strictEqual(mail.overlaps(), 0)
     }))
 
+  it.effect("does not wait for the answer to a step that outlives it", () =>
+    Effect.gen(function*() {
+      const { account, mail } = yield* open({ imapConnections: 1 }, 100)
+      mail.faults.add({ protocol: "imap", at: "SEARCH", action: { _tag: "Stall" } })
+      const { millis, value: left } = yield* timed(
+        account.withMailbox("INBOX", (inbox) =>
+          Effect.forkDetach(reasonOf(inbox.search()), { startImmediately: true }).pipe(
+            Effect.tap(Effect.sleep("1 second"))
+          ))
+      )
+      assert.deepStrictEqual(mail.faults.pending, [])
+      assert.isBelow(millis, 5_000)
+      assert.strictEqual((yield* timed(Fiber.join(left))).value._tag, "InvalidInput")
+      assert.strictEqual((yield* timed(account.search(Query.inbox))).value.size, 3)
+    }))
+
   it.effect("cuts off a step that waited for a rate window until after its end, and leaves the connection alone", () =>
     Effect.gen(function*() {
       const rates = [new RateWindow({ per: "agent", limit: 1, window: Duration.seconds(10) })]
