@@ -140,6 +140,20 @@ describe("a rate window", () => {
       yield* Fiber.interrupt(working)
     }))
 
+  it.effect("is waited for by no more than the queue holds", () =>
+    Effect.gen(function*() {
+      const server = serve()
+      const account = yield* open(server, { limits: { queue: 2, rates: [window("account", 1)] } })
+      yield* account.status("INBOX")
+      const waiting = yield* many(2, account.status("INBOX"))
+      yield* settle
+      const { reason } = yield* Effect.flip(account.status("INBOX"))
+      assert.deepInclude(reason, { _tag: "QueueFull", limit: 2 })
+      yield* pass(21_000, 500)
+      yield* Fiber.join(waiting)
+      assert.deepStrictEqual(timesOf(server, "STATUS"), [0, 10_000, 20_000])
+    }))
+
   it.effect("that will not have room within maxWait fails at once, and tells when it will", () =>
     Effect.gen(function*() {
       const server = serve()

@@ -270,6 +270,23 @@ describe("RateLimit", () => {
         assert.deepStrictEqual((yield* limit.usage).map(({ key, used }) => [key, used]), [["work", 1], ["b", 1]])
       }))
 
+    it.effect("at whichever moment of an admission leaves nothing taken", () =>
+      Effect.gen(function*() {
+        for (let turns = 0; turns < 40; turns++) {
+          const limit = yield* patient(window("account", 1, 500))
+          const permit = yield* limit.admit(ask("a"))
+          const waiting = yield* Effect.forkChild(
+            Effect.acquireUseRelease(limit.admit(ask("b")), () => Effect.never, ({ refund }) => refund),
+            { startImmediately: true }
+          )
+          yield* TestClock.adjust(10)
+          yield* permit.refund
+          for (let turn = 0; turn < turns; turn++) yield* Effect.yieldNow
+          yield* Fiber.interrupt(waiting)
+          assert.deepStrictEqual((yield* limit.usage).map(({ used }) => used), [0], `after ${turns} turns`)
+        }
+      }))
+
     it.effect("gives nothing back once the operation has started", () =>
       Effect.gen(function*() {
         const limit = yield* limits([window("account", 1, 1000)], "fail")

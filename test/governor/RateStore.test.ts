@@ -91,6 +91,22 @@ describe("RateStore in memory", () => {
       })
   )
 
+  it.effect("keeps within the limit where starts share entries, and many come at once when the first is over", () =>
+    Effect.gen(function*() {
+      const [limit, windowMillis] = [100, 10_000]
+      const store = RateStore.makeMemory({ maxEntries: 10 })
+      const times: Array<number> = []
+      for (let now = 0; now < 3 * windowMillis; now++) {
+        for (let caller = 0; caller < (now < windowMillis ? 1 : 5); caller++) {
+          if (yield* starts(store, [request("x", limit, windowMillis)], now)) times.push(now)
+        }
+      }
+      for (let n = limit; n < times.length; n++) {
+        assert.isAtLeast((times[n] ?? 0) - (times[n - limit] ?? 0), windowMillis)
+      }
+      assert.strictEqual(times.length, 3 * limit)
+    }))
+
   it.effect("uses 99 percent of a large limit with few entries", () =>
     Effect.gen(function*() {
       const store = RateStore.makeMemory({ maxEntries: 100 })
