@@ -272,9 +272,9 @@ describe("agents", () => {
 
   it("of weight n have n turns in a row", () => {
     const { done, request, tell } = withConnections([undefined], { weightOf: (agent) => agent === "a" ? 2 : 1 })
-    const order = [...tell(...["a", "a", "a", "b", "b"].map((agent) => request(agent)))]
-    for (let turn = 0; turn < 4; turn++) order.push(...done(1))
-    assert.deepStrictEqual(order, [2, 3, 5, 4, 6].map((id) => `Run ${id} on 1`))
+    const order = [...tell(...["a", "a", "a", "a", "a", "b", "b", "b"].map((agent) => request(agent)))]
+    for (let turn = 0; turn < 7; turn++) order.push(...done(1))
+    assert.deepStrictEqual(order, [2, 3, 7, 4, 5, 8, 6, 9].map((id) => `Run ${id} on 1`))
   })
 
   it("with thousands of requests do not keep another waiting", () => {
@@ -397,6 +397,16 @@ describe("a watched mailbox", () => {
     tell(watched)
     pass(defaults.lingerMillis)
     assert.deepStrictEqual(ask("a"), ["Run 3 on 2"])
+  })
+
+  it("keeps its connection where another has another mailbox selected, and was used later", () => {
+    const { ask, done, pass, tell } = withConnections([undefined, undefined])
+    tell(watched)
+    pass(defaults.lingerMillis)
+    ask("a", "Sent")
+    pass(1_000)
+    done(2, "Sent")
+    assert.deepStrictEqual(ask("a", "Junk"), ["Run 4 on 2"])
   })
 
   it("has connections opened for it, all but the last slot", () => {
