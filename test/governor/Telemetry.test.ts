@@ -77,12 +77,21 @@ describe("spans", () => {
     const { layer, named } = tracing()
     return Effect.gen(function*() {
       const account = yield* open(serve())
-      assert.strictEqual(yield* Stream.runCount(account.messages(Query.inbox)), 4)
+      assert.strictEqual(yield* Agent.as("agent-1")(Stream.runCount(account.messages(Query.inbox))), 4)
       const [stream] = named("MailAccount.messages")
       assert.strictEqual(stream?.status._tag, "Ended")
+      assert.deepStrictEqual(Object.fromEntries(stream?.attributes ?? []), {
+        "mail.account": "ann",
+        "mail.agent": "agent-1",
+        "mail.mailbox": "INBOX"
+      })
       const commands = named("mail.command")
       assert.isAtLeast(commands.length, 2)
-      for (const command of commands) assert.strictEqual(parentOf(command), "MailAccount.messages")
+      for (const command of commands) {
+        assert.strictEqual(parentOf(command), "MailAccount.messages")
+        assert.strictEqual(command.attributes.get("mail.operation"), "messages")
+      }
+      for (const wait of named("mail.wait")) assert.strictEqual(parentOf(wait), "MailAccount.messages")
     }).pipe(Effect.provide(layer))
   })
 
@@ -213,25 +222,37 @@ describe("metrics", () => {
 })
 
 describe("log lines of an operation", () => {
-  it.effect("name the account and the mailbox", () =>
+  /** An account whose connections note what would be written beside a log line of theirs. */
+  const annotated = Effect.fnUntraced(function*() {
+    const server = serve()
+    const noted: Array<Readonly<Record<string, unknown>>> = []
+    const note = Effect.map(References.CurrentLogAnnotations, (annotations) => void noted.push(annotations))
+    const account = yield* open({
+      ...server,
+      imap: {
+        connect: (options) =>
+          Effect.map(server.imap.connect(options), (connection) => ({
+            ...connection,
+            status: (mailbox: string) => Effect.andThen(note, connection.status(mailbox)),
+            fetch: (...question: Parameters<typeof connection.fetch>) =>
+              Effect.andThen(note, connection.fetch(...question))
+          }))
+      }
+    })
+    return { account, noted }
+  })
+
+  it.effect("name the account and the mailbox, beside what the caller has", () =>
     Effect.gen(function*() {
-      const server = serve()
-      let annotations: Readonly<Record<string, unknown>> | undefined
-      const { status } = yield* open({
-        ...server,
-        imap: {
-          connect: (options) =>
-            Effect.map(server.imap.connect(options), (connection) => ({
-              ...connection,
-              status: (mailbox: string) =>
-                Effect.flatMap(References.CurrentLogAnnotations, (current) => {
-                  annotations = current
-                  return connection.status(mailbox)
-                })
-            }))
-        }
-      })
-      yield* status("INBOX")
-      assert.deepStrictEqual(annotations, { account: "ann", mailbox: "INBOX" })
+      const { account, noted } = yield* annotated()
+      yield* Effect.annotateLogs(account.status("INBOX"), { job: 7 })
+      assert.deepStrictEqual(noted, [{ job: 7, account: "ann", mailbox: "INBOX" }])
+    }))
+
+  it.effect("name them in a stream, too", () =>
+    Effect.gen(function*() {
+      const { account, noted } = yield* annotated()
+      yield* Effect.annotateLogs(Stream.runDrain(account.envelopes(Query.inbox)), { job: 7 })
+      assert.deepStrictEqual(noted, [{ job: 7, account: "ann", mailbox: "INBOX" }])
     }))
 })
