@@ -17,26 +17,38 @@ export const make = (operations: Operations) => {
   const { onConnection, removals, retrying } = operations
   const always = retrying("always")
   let known: { readonly mailboxes: ReadonlyArray<Mailbox>; readonly until: number } | undefined
-  const forget = () =>
-    Effect.sync(() => {
-      known = undefined
-    })
+  /** How often the account itself may have changed what a listing says. */
+  let changes = 0
 
   const simple = <A>(work: (connection: ImapConnection) => Effect.Effect<A, Reason>) => always(onConnection(work))
-  const changing = <A>(work: (connection: ImapConnection) => Effect.Effect<A, Reason>) =>
-    Effect.tap(retrying("change")(onConnection(work)), forget)
+
+  /** Whatever becomes of it, no listing that was begun before is believed afterwards. */
+  const changing = <A>(
+    safety: "change" | "unwritten",
+    work: (connection: ImapConnection) => Effect.Effect<A, Reason>
+  ): Effect.Effect<A, Reason> =>
+    Effect.ensuring(
+      retrying(safety)(onConnection(work)),
+      Effect.sync(() => {
+        changes++
+        known = undefined
+      })
+    )
 
   /** Whatever became of it: a mailbox may have another name now, or none. */
   const removing = (work: Effect.Effect<void, Reason>) => Effect.ensuring(work, Effect.sync(() => removals.happened()))
 
   const list = (options?: ListOptions): Effect.Effect<ReadonlyArray<Mailbox>, Reason> =>
-    Effect.tap(
-      simple((connection) => connection.list({ status: options?.status ?? false })),
-      (mailboxes) =>
-        Effect.map(Clock.currentTimeMillis, (now) => {
-          known = { mailboxes, until: now + knownMillis }
-        })
-    )
+    Effect.suspend(() => {
+      const before = changes
+      return Effect.tap(
+        simple((connection) => connection.list({ status: options?.status ?? false })),
+        (mailboxes) =>
+          Effect.map(Clock.currentTimeMillis, (now) => {
+            if (changes === before) known = { mailboxes, until: now + knownMillis }
+          })
+      )
+    })
 
   /** The mailboxes as the account listed them not long ago. */
   const lastListed: Effect.Effect<ReadonlyArray<Mailbox>, Reason> = Effect.flatMap(
@@ -65,21 +77,20 @@ export const make = (operations: Operations) => {
     statusOn,
     status: (mailbox: string): Effect.Effect<MailboxStatus, Reason> =>
       simple((connection) => statusOn(connection, mailbox)),
-    create: (mailbox: string): Effect.Effect<void, Reason> => changing((connection) => connection.create(mailbox)),
+    create: (mailbox: string): Effect.Effect<void, Reason> =>
+      changing("change", (connection) => connection.create(mailbox)),
     rename: (from: string, to: string): Effect.Effect<void, Reason> =>
-      Effect.tap(
-        retrying("unwritten")(onConnection((connection) => removing(connection.rename(from, to)))),
-        forget
-      ),
+      changing("unwritten", (connection) => removing(connection.rename(from, to))),
     /** Deleting what is not there is done. */
     delete: (mailbox: string): Effect.Effect<void, Reason> =>
-      changing((connection) =>
-        Effect.catchTag(removing(connection.delete(mailbox)), "MailboxNotFound", () => Effect.void)
+      changing(
+        "change",
+        (connection) => Effect.catchTag(removing(connection.delete(mailbox)), "MailboxNotFound", () => Effect.void)
       ),
     subscribe: (mailbox: string): Effect.Effect<void, Reason> =>
-      changing((connection) => connection.subscribe(mailbox)),
+      changing("change", (connection) => connection.subscribe(mailbox)),
     unsubscribe: (mailbox: string): Effect.Effect<void, Reason> =>
-      changing((connection) => connection.unsubscribe(mailbox)),
+      changing("change", (connection) => connection.unsubscribe(mailbox)),
     quota: (mailbox: string): Effect.Effect<Option.Option<Quota>, Reason> =>
       simple((connection) => connection.quota(mailbox)).pipe(
         Effect.map(Option.fromUndefinedOr),
