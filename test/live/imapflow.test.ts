@@ -101,6 +101,30 @@ describeLive("the IMAP driver with Dovecot", ["dovecot"], () => {
       assert.strictEqual((yield* c.fetch("1:*", { size: true })).length, 1)
     }).pipe(Effect.provide(imapflow.layer)))
 
+  it.live("makes nothing of what is made up for messages that another session has removed", () =>
+    Effect.gen(function*() {
+      const subjects = ["one", "two", "three", "four"]
+      const sizes = subjects.map((subject) => source(subject).length)
+      for (const format of ["maildir", "mdbox", "sdbox"] as const) {
+        const server = yield* startDovecot({ format })
+        const other = yield* connect(server, "none")
+        yield* other.select("INBOX", { readOnly: false })
+        for (const subject of subjects) {
+          yield* other.append("INBOX", source(subject), { flags: [] })
+        }
+        const c = yield* connect(server, "none")
+        yield* c.select("INBOX", { readOnly: false })
+        yield* other.noop
+        yield* other.expunge("2:3")
+        // what it still has, it may tell
+        const rows = yield* c.fetch("1:4", { envelope: true, size: true })
+        assert.includeMembers(rows.map(({ uid }) => uid), [1, 4])
+        for (const { envelope, size, uid } of rows) {
+          assert.deepStrictEqual([uid, size, envelope?.subject], [uid, sizes[uid - 1], subjects[uid - 1]])
+        }
+      }
+    }).pipe(Effect.provide(imapflow.layer)))
+
   it.live("tells a wrong password from too many connections", () =>
     Effect.gen(function*() {
       const server = yield* startDovecot({ maxConnections: 1 })

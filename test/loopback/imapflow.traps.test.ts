@@ -1,7 +1,8 @@
 /** What goes wrong with a mail client that believes what it is told: one test for each trap. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Array as Arr, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
+import type { FetchItems } from "../../src/domain/Fetch.ts"
 import * as imapflow from "../../src/driver/imapflow.ts"
 import { failure, select, session } from "./Session.ts"
 
@@ -361,10 +362,34 @@ describe("FETCH over IMAP", () => {
         lines: [
           "C: UID FETCH …",
           "S: * 1 FETCH (UID 1 FLAGS ())",
-          "S: $ NO [EXPUNGEISSUED] Some of the requested messages no longer exist"
+          "S: $ NO [EXPUNGEISSUED] Some of the requested messages no longer exist",
+          "C: UID SEARCH UID 1:2",
+          "S: * SEARCH 1",
+          "S: $ OK"
         ]
       }, select)
       assert.deepStrictEqual((yield* connection.fetch("1:2", { flags: true })).map(({ uid }) => uid), [1])
+    }).pipe(Effect.provide(imapflow.layer)))
+
+  it.effect("does not believe what a server makes up for messages that went meanwhile", () =>
+    Effect.gen(function*() {
+      const nothing = "ENVELOPE (NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)"
+      const { connection } = yield* session({
+        lines: ["size", "labels"].flatMap(() => [
+          "C: UID FETCH 1:2 …",
+          `S: * 1 FETCH (UID 1 FLAGS (\\Deleted) RFC822.SIZE 0 ${nothing})`,
+          `S: * 2 FETCH (UID 2 FLAGS () RFC822.SIZE 9 ${nothing})`,
+          "S: * VANISHED 1",
+          "S: $ OK [EXPUNGEISSUED] Some messages were already expunged",
+          "C: UID SEARCH UID 1:2",
+          "S: * SEARCH 2",
+          "S: $ OK"
+        ])
+      }, select)
+      const uids = (items: FetchItems) => Effect.map(connection.fetch("1:2", items), Arr.map(({ uid }) => uid))
+      assert.deepStrictEqual(yield* uids({ envelope: true, size: true }), [2])
+      assert.deepStrictEqual(yield* uids({ envelope: true, labels: true }), [2])
+      assert.isTrue(connection.isUsable())
     }).pipe(Effect.provide(imapflow.layer)))
 
   it.effect("reads a part of a section, its end, and a section that is not there", () =>

@@ -130,8 +130,9 @@ export const makeConnection = (link: Link, decoders: Decoders): ImapConnection =
         options,
         (size, limit) => link.abort(new TooLarge({ size, limit }))
       )
+      if (collected === false) return false
       heard += collected.strays
-      return collected.rows()
+      return collected.rows
     })
 
   const transfer = (

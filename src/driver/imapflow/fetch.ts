@@ -5,7 +5,7 @@
  * is rare (parts, headers, extensions) stays with it.
  */
 import type { FetchItems } from "../../domain/Fetch.ts"
-import type { FetchOptions } from "../ImapDriver.ts"
+import type { FetchedRow, FetchOptions } from "../ImapDriver.ts"
 import type { FetchMessageObject, ImapFlow, parseBodystructure, parseEnvelope } from "./client.ts"
 import { Collector, toQuery } from "./rows.ts"
 
@@ -13,6 +13,12 @@ import { Collector, toQuery } from "./rows.ts"
 export interface Decoders {
   readonly parseEnvelope: typeof parseEnvelope
   readonly parseBodystructure: typeof parseBodystructure
+}
+
+/** Rows, and how many came that nobody asked for. */
+interface Collected {
+  readonly rows: ReadonlyArray<FetchedRow>
+  readonly strays: number
 }
 
 /** Runs one UID FETCH to its end; what is larger than its bound is told of, and not kept. */
@@ -23,20 +29,36 @@ export const collectRows = async (
   items: FetchItems,
   options: FetchOptions,
   onTooLarge: (size: number, limit: number) => void
-): Promise<Collector> => {
+): Promise<Collected | false> => {
   const { answerLimit = Infinity, changedSince = 0n, sourceLimit, sourceStart = 0 } = options
   const collector = new Collector(items, range, answerLimit, (size) => onTooLarge(size, answerLimit))
-  if (isPlain(items) && changedSince <= 0n) {
-    const span = { start: sourceStart, length: sourceLimit }
-    await fetchPlain(client, range, items, span, (row) => collector.add(toMessage(row, decoders, sourceStart)))
-  } else {
-    const rows = client.fetch(range, toQuery(items, sourceLimit, sourceStart), {
-      uid: true,
-      ...(changedSince <= 0n ? {} : { changedSince })
-    })
-    for await (const row of rows) collector.add(row)
+  let areSomeGone = false
+  const hear = ({ code }: { readonly code?: string }) => {
+    areSomeGone ||= code?.toUpperCase() === "EXPUNGEISSUED"
   }
-  return collector
+  client.on("response", hear)
+  try {
+    if (isPlain(items) && changedSince <= 0n) {
+      const span = { start: sourceStart, length: sourceLimit }
+      await fetchPlain(client, range, items, span, (row) => collector.add(toMessage(row, decoders, sourceStart)))
+    } else {
+      const rows = client.fetch(range, toQuery(items, sourceLimit, sourceStart), {
+        uid: true,
+        ...(changedSince <= 0n ? {} : { changedSince })
+      })
+      for await (const row of rows) collector.add(row)
+    }
+  } finally {
+    client.off("response", hear)
+  }
+  const { strays } = collector
+  const rows = collector.rows()
+  if (!areSomeGone || rows.length === 0) return { rows, strays }
+  // Dovecot makes up rows for messages that have gone: no sender, no size, the first of January 1970.
+  const found = await client.search({ uid: range }, { uid: true })
+  if (!Array.isArray(found)) return false
+  const there = new Set(found)
+  return { rows: rows.filter(({ uid }) => there.has(uid)), strays }
 }
 
 /** A parsed token: an atom, a string or literal, or a list; NIL is null. */
