@@ -86,18 +86,22 @@ export const make = (operations: Operations, mailboxes: Mailboxes) => {
       )
       const messages = set.with(originals.map(({ uid }) => uid))
       if (messages.isEmpty) return { messages, at: Option.some(messages) }
-      const at = yield* inMailbox(set, (connection) => connection.copy(messages.toRange(), to)).pipe(
-        Effect.map((result) => landed(to, result)),
-        Effect.tap(noting),
-        Effect.catchIf(mayHaveTakenPlace, (reason) =>
-          verify({
-            mailbox: to,
-            uidValidity: before.uidValidity,
-            from: before.uidNext,
-            messageIds: originals.map(({ envelope }) => envelope?.messageId),
-            reason
-          }))
-      )
+      const at = yield* inMailbox(set, (connection) =>
+        Effect.tap(
+          connection.copy(messages.toRange(), to),
+          (result) => result === undefined ? stillThere(connection, messages) : Effect.void
+        )).pipe(
+          Effect.map((result) => landed(to, result)),
+          Effect.tap(noting),
+          Effect.catchIf(mayHaveTakenPlace, (reason) =>
+            verify({
+              mailbox: to,
+              uidValidity: before.uidValidity,
+              from: before.uidNext,
+              messageIds: originals.map(({ envelope }) => envelope?.messageId),
+              reason
+            }))
+        )
       return { messages, at }
     }))
 
@@ -305,6 +309,12 @@ const present = (connection: ImapConnection, set: MessageSet): Effect.Effect<Mes
     connection.search({ _tag: "Sequence", uid: true, range: set.toRange() }),
     (uids) => set.with(uids.filter((uid) => set.has(uid)))
   )
+
+/** A server with UIDPLUS that tells no place has copied nothing where the messages went just before (RFC 4315 3). */
+const stillThere = (connection: ImapConnection, set: MessageSet): Effect.Effect<unknown, Reason> =>
+  connection.capabilities.has("UIDPLUS")
+    ? Effect.filterOrElse(present(connection, set), (left) => !left.isEmpty, () => missing(set))
+    : Effect.void
 
 const missing = (set: MessageSet) => Effect.fail(new MessageNotFound({ mailbox: set.mailbox, uids: [...set.uids] }))
 
