@@ -198,8 +198,8 @@ export const make = (operations: Operations, parser: MessageParser["Service"]) =
         (connection) => connection.fetchPartial({ uid: ref.uid, section, start, length: pageOctets }),
         { octetsOf: (octets) => octets?.length ?? 0 }
       )),
-      (octets) =>
-        octets === undefined ? Effect.fail(section === "" ? notFound(ref) : noPart(section)) : Effect.succeed(octets)
+      // the part was there, so it is the message that has gone
+      (octets) => octets === undefined ? Effect.fail(notFound(ref)) : Effect.succeed(octets)
     )
 
   const source = (ref: MessageRef): Stream.Stream<Uint8Array, Reason> =>

@@ -1,6 +1,6 @@
 /** Messages that another program removes while an operation is at them. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Option } from "effect"
+import { Effect, Fiber, Option, Stream } from "effect"
 import type { ImapConnection } from "../../src/driver/ImapDriver.ts"
 import { MessageSet, RetryPolicy } from "../../src/index.ts"
 import { reasonOf } from "./Fixture.ts"
@@ -45,5 +45,13 @@ describe("messages that go while an operation is at them", () => {
       yield* pass(1_000)
       assert.deepStrictEqual(Option.map(yield* Fiber.join(others), ({ size }) => size), Option.some(2))
       assert.strictEqual(inArchive(), 2)
+    }))
+
+  it.effect("have gone, and not the part that is read", () =>
+    Effect.gen(function*() {
+      const { account, all } = yield* opened(() => ({ fetchPartial: () => Effect.undefined }))
+      const reading = yield* begin(reasonOf(Stream.runDrain(account.attachment(all.ref(1), "1"))))
+      yield* pass(1_000)
+      assert.deepInclude(yield* Fiber.join(reading), { _tag: "MessageNotFound", uids: [1] })
     }))
 })
