@@ -2,13 +2,15 @@
  * Many accounts by name: each is set up when it is first asked for, shared by all who ask, and closed some time after
  * the last of them has gone. Setting one up contacts nobody, so a failed login is never remembered here.
  */
-import { Context, Duration, Effect, Layer, RcMap, type Scope } from "effect"
+import { Context, Duration, Effect, Layer, RcMap, Scope } from "effect"
 import type { AccountConfig } from "../domain/AccountConfig.ts"
 import { InvalidInput, MailError } from "../domain/MailError.ts"
 import { timeFrom } from "../domain/OptionCheck.ts"
 import type { ImapDriver } from "../driver/ImapDriver.ts"
 import * as imapflow from "../driver/imapflow.ts"
 import * as mailparser from "../driver/mailparser.ts"
+import type { MessageComposer } from "../driver/MessageComposer.ts"
+import type { MessageParser } from "../driver/MessageParser.ts"
 import * as nodemailer from "../driver/nodemailer.ts"
 import type { SmtpDriver } from "../driver/SmtpDriver.ts"
 import { type AccountOptions, MailAccount, make as makeAccount } from "./MailAccount.ts"
@@ -104,19 +106,23 @@ const make = Effect.fnUntraced(function*(
   configOf: (name: string) => Effect.Effect<AccountConfig, InvalidInput>,
   options: AccountsOptions | undefined
 ) {
-  const opened = yield* RcMap.make({
+  const context = yield* Effect.context<ImapDriver | SmtpDriver | MessageParser | MessageComposer>()
+  const opened: RcMap.RcMap<string, MailAccount["Service"], MailError> = yield* RcMap.make({
     lookup: (name: string) =>
       configOf(name).pipe(
         Effect.mapError((reason) => new MailError({ account: name, operation: "account", reason })),
-        Effect.flatMap((config) => makeAccount(config, options))
+        // a secret that could not be had now may be had the next time
+        Effect.tapError(() => RcMap.invalidate(opened, name)),
+        Effect.flatMap((config) => makeAccount(config, options)),
+        // not that of whoever happens to ask first: others use the account too
+        Effect.updateContext((asking: Context.Context<Scope.Scope>) =>
+          Context.add(context, Scope.Scope, Context.get(asking, Scope.Scope))
+        )
       ),
     idleTimeToLive: timeFrom("MailAccounts: idleTimeToLive", 0, options?.idleTimeToLive ?? MailAccounts.idleTimeToLive)
   })
   return MailAccounts.of({
     names,
-    account: Effect.fn("MailAccounts.account")((name) =>
-      // a secret that could not be had now may be had the next time
-      Effect.tapError(RcMap.get(opened, name), () => RcMap.invalidate(opened, name))
-    )
+    account: Effect.fn("MailAccounts.account")((name) => RcMap.get(opened, name))
   })
 })

@@ -1,7 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Redacted, Scope } from "effect"
+import { Duration, Effect, Exit, Fiber, Layer, Redacted, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { AccountConfig, Endpoint, HostLimits, MailAccount, MailAccounts, Password } from "../../src/index.ts"
+import {
+  AccountConfig,
+  Endpoint,
+  HostLimits,
+  Limits,
+  MailAccount,
+  MailAccounts,
+  Password,
+  RateStore,
+  RateWindow
+} from "../../src/index.ts"
 import { MemoryMail } from "../../src/testing/index.ts"
 
 const mail = MemoryMail.layer({
@@ -131,6 +141,19 @@ describe("MailAccounts", () => {
       yield* settled(Effect.forEach(all, (ann) => ann.mailboxes(), { concurrency: "unbounded" }))
       assert.isAtMost(yield* open, 2)
     }).pipe(Effect.provide(accounts(config("ann")))))
+
+  it.effect("makes an account of what there is below the layer, whoever asks for it first", () =>
+    Effect.gen(function*() {
+      const { account } = yield* MailAccounts
+      const ofCaller = { ...RateStore.makeMemory(), take: () => Effect.die("asked the caller's store") }
+      const ann = yield* Effect.provideService(account("ann"), RateStore, ofCaller)
+      assert.strictEqual((yield* settled(ann.mailboxes())).length, 1)
+    }).pipe(Effect.provide(accounts(
+      new AccountConfig({
+        ...config("ann"),
+        limits: new Limits({ rates: [new RateWindow({ per: "account", limit: 10, window: Duration.seconds(1) })] })
+      })
+    ))))
 
   it.effect("closes all of three hundred, whatever each of them is about", () =>
     Effect.gen(function*() {

@@ -297,6 +297,22 @@ describe("the configurations of the profiles", () => {
       const error = yield* Effect.flip(Effect.provide(MailAccounts, MailAccounts.layerProfiles(path)))
       assert.strictEqual(error.reason._tag, "InvalidInput")
     }))
+
+  it.live("are one account for two who try again after the same failure", () =>
+    Effect.gen(function*() {
+      const path = yield* file
+      const secret = `${path}.secret`
+      const program = "process.stdout.write(fs.readFileSync(process.argv[1]))"
+      yield* Profiles.set("work", { ...work, password: { command: [process.execPath, "-e", program, secret] } }, path)
+      yield* Effect.gen(function*() {
+        const { account } = yield* MailAccounts
+        const appear = Effect.sync(() => fs.writeFileSync(secret, "s3cret"))
+        const patient = Effect.catch(account("work"), () => Effect.andThen(appear, account("work")))
+        const [one, other] = yield* Effect.all([patient, patient], { concurrency: 2 })
+        assert.strictEqual(one, other)
+        assert.strictEqual(yield* account("work"), one)
+      }).pipe(Effect.scoped, Effect.provide(MailAccounts.layerProfiles(path)))
+    }))
 })
 
 describe("the predecessor's profiles", () => {
