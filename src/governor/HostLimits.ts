@@ -55,9 +55,12 @@ export class HostLimits {
     this.#perProcess = wholeNumber("HostLimits: connections", options.connections ?? Infinity)
   }
 
-  /** A place for one connection, in order of arrival, until the scope closes. Waits also while logins to the host rest. */
+  /**
+   * A place for one connection, in order of arrival, until the scope closes. Waits also while logins to the host rest:
+   * before it takes a place, which other hosts can use meanwhile, and with it where they began to rest since.
+   */
   take(tenant: Tenant): Effect.Effect<void, never, Scope.Scope> {
-    return Effect.acquireRelease(
+    const place = Effect.acquireRelease(
       Effect.suspend(() => {
         const waiter: Waiter = { tenant, granted: Latch.makeUnsafe(false), isGranted: false }
         this.#waiters.push(waiter)
@@ -69,7 +72,9 @@ export class HostLimits {
       }),
       () => Effect.sync(() => this.#release(tenant)),
       { interruptible: true }
-    ).pipe(Effect.andThen(this.#rested(tenant.host)))
+    )
+    const rest = this.#rested(tenant.host)
+    return rest.pipe(Effect.andThen(place), Effect.andThen(rest))
   }
 
   /** Credentials were refused at this host: its logins rest for a while. */

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
+import { steadyTime } from "../../src/driver/SteadyTime.ts"
 import { HostLimits, type HostLimitsOptions } from "../../src/index.ts"
 
 const built = (options: HostLimitsOptions) =>
@@ -112,5 +113,19 @@ describe("limits per host", () => {
       assert.deepStrictEqual(began, ["two.example 0"])
       yield* TestClock.adjust("1 millis")
       assert.deepStrictEqual(began, ["two.example 0", "one.example 11000"])
+    }))
+
+  it.effect("leave the place of a login that rests to other hosts, as long as it does", () =>
+    Effect.gen(function*() {
+      const limits = new HostLimits({ connections: 1 })
+      limits.refused("one.example", yield* steadyTime)
+      const resting = yield* Effect.forkChild(
+        Effect.scoped(limits.take({ host: "one.example", asked: () => {} })),
+        { startImmediately: true }
+      )
+      yield* Effect.scoped(limits.take({ host: "two.example", asked: () => {} }))
+      assert.isUndefined(resting.pollUnsafe())
+      yield* TestClock.adjust("4 seconds")
+      yield* Fiber.join(resting)
     }))
 })
