@@ -355,7 +355,7 @@ const makeLimited = Effect.fnUntraced(function*(options: RateLimitOptions) {
   return { admit, waiting: Effect.sync(() => waiting.size), usage } satisfies RateLimit
 })
 
-/** Timers of the platform hold 31 bits of milliseconds; a longer wait is slept in parts. */
+/** However far the next chance is, the time of day by which it is told may be set meanwhile: it is looked at this often. */
 const longestSleepMillis = Duration.toMillis(Duration.days(1))
 
 /** It was stopped elsewhere before, and now by the window of its own agent: others of that agent went past it. */

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Config, ConfigProvider, Effect, Layer } from "effect"
+import { Config, ConfigProvider, Context, Effect, Layer } from "effect"
 import { AccountConfig, MailAccount } from "../../src/index.ts"
 
 const layer = MailAccount.layerConfig(Config.schema(AccountConfig, "account"))
@@ -16,7 +16,11 @@ const complete = {
 }
 
 describe("an account from a Config", () => {
-  it.effect("is made without contacting anybody", () => Effect.asVoid(from(complete)))
+  it.effect("is made without contacting anybody", () =>
+    Effect.gen(function*() {
+      const { imap, smtp } = yield* Effect.flatMap(from(complete), (context) => Context.get(context, MailAccount).stats)
+      assert.deepStrictEqual([imap.peak, smtp.peak], [0, 0])
+    }))
 
   const mistakes: ReadonlyArray<readonly [field: string, account: unknown]> = [
     ["name", { ...complete, name: undefined }],
