@@ -58,7 +58,7 @@ export const make = (operations: Operations) => {
         payload: uids,
         octetsOf: ({ found }) => octetsOfAll(found)
       },
-      (connection, payloads) => fetchTogether(connection, wanted, payloads, answerLimit)
+      (connection, payloads) => fetchApart(connection, wanted, payloads, answerLimit)
     )
 
   /** The row of one message: where others have made the answer too large, it is asked for alone. */
@@ -176,6 +176,32 @@ const isTooMuch = (reason: Reason) =>
 
 /** Requests with the same key can share a command. */
 const keyOf = ({ items, sourceLimit }: Wanted) => `${sourceLimit} ${JSON.stringify(items)}`
+
+/**
+ * The same, in parts where the server refuses all of it: a message that cannot be read is the affair of those who asked
+ * for it.
+ */
+const fetchApart = (
+  connection: ImapConnection,
+  wanted: Wanted,
+  payloads: ReadonlyArray<ReadonlyArray<number>>,
+  answerLimit: number
+): Effect.Effect<ReadonlyArray<Exit.Exit<Answer, Reason>>, Reason> => {
+  const together = fetchTogether(connection, wanted, payloads, answerLimit)
+  if (payloads.length < 2) return together
+  const middle = payloads.length >> 1
+  const part = (payloads: ReadonlyArray<ReadonlyArray<number>>) =>
+    Effect.catchTag(
+      fetchApart(connection, wanted, payloads, answerLimit),
+      "Rejected",
+      (reason) => Effect.succeed([Exit.fail(reason)])
+    )
+  return Effect.catchTag(
+    together,
+    "Rejected",
+    () => Effect.zipWith(part(payloads.slice(0, middle)), part(payloads.slice(middle)), (a, b) => [...a, ...b])
+  )
+}
 
 /** One FETCH for the messages of several requests, its rows dealt out again. */
 const fetchTogether = Effect.fnUntraced(function*(

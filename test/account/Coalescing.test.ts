@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Stream } from "effect"
-import { Agent, MessageRef, MessageSet, Query, RetryPolicy } from "../../src/index.ts"
+import { Effect, Exit, Fiber, Result, Stream } from "effect"
+import { Agent, MessageRef, MessageSet, Query, Rejected, RetryPolicy } from "../../src/index.ts"
 import type { MemoryMailOptions } from "../../src/testing/index.ts"
 import { begin, mail, open, pass, serve, timesOf } from "./MemoryAccount.ts"
 
@@ -77,6 +77,44 @@ describe("messages that are asked for at the same moment", () => {
       assert.isTrue(three !== undefined && Exit.isSuccess(three))
       assert.include(String(missing), "MessageNotFound")
       assert.deepStrictEqual(ranges, ["1,3,99"])
+    }))
+
+  it.effect("are there for the others when the server refuses one of them", () =>
+    Effect.gen(function*() {
+      const server = serve()
+      const refused = new Rejected({ text: "this one cannot be read", transient: false })
+      const ranges: Array<string> = []
+      const account = yield* open({
+        ...server,
+        imap: {
+          connect: (options) =>
+            Effect.map(server.imap.connect(options), (connection) => ({
+              ...connection,
+              fetch: (...args: Parameters<typeof connection.fetch>) => {
+                const [range] = args
+                ranges.push(range)
+                return ["1:4", "1:2", "2"].includes(range) ? Effect.fail(refused) : connection.fetch(...args)
+              }
+            }))
+        }
+      }, { limits: { imapConnections: 1 } })
+      const { uidValidity = 0 } = server.store.user("ann")?.inbox ?? {}
+      const all = yield* begin(
+        Effect.forEach(
+          [1, 2, 3, 4],
+          (uid) => Effect.result(account.message(new MessageRef({ mailbox: "INBOX", uidValidity, uid }))),
+          { concurrency: "unbounded" }
+        )
+      )
+      yield* pass(1_000)
+      assert.deepStrictEqual(
+        (yield* Fiber.join(all)).map(Result.match({
+          onFailure: ({ reason }) => reason._tag,
+          onSuccess: ({ subject }) => subject
+        })),
+        ["mail 1", "Rejected", "mail 3", "mail 4"]
+      )
+      assert.deepStrictEqual(ranges, ["1:4", "1:2", "1", "2", "3:4"])
     }))
 
   it.effect("are there for the others when one caller, or the first of them, is interrupted", () =>
