@@ -8,7 +8,7 @@ import { AuthenticationFailed, ConnectionFailed } from "../domain/MailError.ts"
 import { timeFrom } from "../domain/OptionCheck.ts"
 
 export interface RefreshOptions {
-  /** The token endpoint (RFC 6749 3.2). */
+  /** The token endpoint (RFC 6749 3.2); a `TypeError` for what is no URL. */
   readonly url: string
   readonly clientId: string
   /** Absent for public clients. */
@@ -45,6 +45,7 @@ const final = new Set([
 
 /** A source of tokens for `OAuth2`. Each run makes one request. */
 const refreshToken = (options: RefreshOptions): TokenSource => {
+  if (!URL.canParse(options.url)) throw new TypeError(`OAuth2Grant: url is a URL, and not ${options.url}`)
   const timeout = timeFrom("OAuth2Grant: timeout", 1, options.timeout ?? defaultTimeout)
   let refresh = options.refreshToken
   return Effect.gen(function*() {
@@ -82,7 +83,7 @@ const textOf = async (response: Response): Promise<string> => {
   let size = 0
   for await (const chunk of response.body ?? []) {
     size += chunk.length
-    if (size > maxAnswerOctets) throw new Error("the token server's answer is too long")
+    if (size > maxAnswerOctets) throw new Error("its answer is too long")
     chunks.push(chunk)
   }
   return Buffer.concat(chunks).toString("utf8")
@@ -107,13 +108,15 @@ const request = (
       return { ok: response.ok, status: response.status, text: await textOf(response) }
     },
     // the cause of fetch's "fetch failed" names the socket's trouble
-    catch: (cause) =>
-      failed(options.url, cause instanceof Error && cause.cause instanceof Error ? cause.cause.message : String(cause))
+    catch: (cause) => failed(options.url, `the token server: ${wordsOf(cause)}`)
   }).pipe(Effect.timeoutOrElse({
     duration: timeout,
-    orElse: () => Effect.fail(failed(options.url, "no answer in time"))
+    orElse: () => Effect.fail(failed(options.url, "the token server: no answer in time"))
   }))
 }
+
+const wordsOf = (cause: unknown): string =>
+  cause instanceof Error ? (cause.cause instanceof Error ? cause.cause.message : cause.message) : String(cause)
 
 const refusal = (
   url: string,

@@ -130,8 +130,14 @@ describe("OAuth2Grant.refreshToken", () => {
         OAuth2Grant.refreshToken({ url, clientId: "me", refreshToken, timeout: "50 millis" })
       assert.include((yield* Effect.flip(source(silent.url))).message, "no answer in time")
       const closed = yield* Effect.scoped(Effect.map(tokenServer(() => undefined), ({ url }) => url))
-      assert.strictEqual((yield* Effect.flip(source(closed))).isRetryable, true)
+      const { isRetryable, message } = yield* Effect.flip(source(closed))
+      assert.isTrue(isRetryable)
+      assert.include(message, "the token server: connect ECONNREFUSED")
     }))
+
+  it("refuses an address that is no URL when it is made, and not at the first login", () => {
+    assert.throws(() => OAuth2Grant.refreshToken({ url: "example.com/token", clientId: "me", refreshToken }), TypeError)
+  })
 })
 
 describe("an account with OAuth2", () => {
