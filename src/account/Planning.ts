@@ -274,7 +274,9 @@ export const make = (
     return Effect.fnUntraced(function*(state) {
       yield* open(state, mailbox)
       const limit = appendLimit(yield* reading(account.capabilities))
-      if (limit !== undefined && source.length > limit) return yield* new TooLarge({ size: source.length, limit })
+      if (limit !== undefined && source.length > limit) {
+        return yield* new TooLarge({ size: source.length, limit, response: "APPENDLIMIT" })
+      }
       yield* fits(state, mailbox, source.length)
       return { step, after: state.withArrivals(mailbox, 1).withOctets(source.length), answer: Option.none() }
     })

@@ -59,7 +59,7 @@ const connectHelp = {
   tcp: "Check host, port, and that the server is running",
   tls: "Check whether the port expects TLS at once or STARTTLS; name a private certificate authority in trust.ca",
   greeting: "Check that this port speaks the expected protocol",
-  login: "The server left during login; try later"
+  login: "The login did not come to its end; try later"
 } as const
 
 /** An open connection went away. `written` tells whether the command may have reached the server. */
@@ -91,7 +91,7 @@ export class TimedOut extends Schema.TaggedError<TimedOut>("effect-mail/TimedOut
 }
 
 const timedOut = {
-  connect: ["connection", "Check host and port; a server that expects TLS at once says nothing to a plain client"],
+  connect: ["connection", "Check host and port; a server that expects TLS at once, or another protocol, says nothing"],
   login: ["answer to the login", "Some servers delay logins on purpose; raise limits.connectTimeout if this one does"],
   queue: ["free connection", "Ask for less at once, or raise limits.maxWait"],
   store: ["answer from the store of the rate windows", "Look after the RateStore that was provided"],
@@ -224,7 +224,10 @@ export class QuotaExceeded extends Schema.TaggedError<QuotaExceeded>("effect-mai
   }
 }
 
-/** A message is larger than the server (RFC 1870) or a limit of ours takes. Sizes in octets. */
+/**
+ * A message is larger than the server (RFC 1870) or a limit of ours takes. Sizes in octets. `response` is what the server
+ * said; absent where the limit is ours.
+ */
 export class TooLarge extends Schema.TaggedError<TooLarge>("effect-mail/TooLarge")("TooLarge", {
   size: Schema.Int,
   limit: Schema.optionalKey(Schema.Int),
@@ -235,7 +238,10 @@ export class TooLarge extends Schema.TaggedError<TooLarge>("effect-mail/TooLarge
   }
   override get message() {
     const limit = this.limit === undefined ? "the limit" : `the limit of ${this.limit}`
-    return `${this.size} octets are over ${limit}${this.response === undefined ? "" : ` (${this.response})`}`
+    return `${this.size} octets are over ${limit}` +
+      (this.response === undefined
+        ? ". If it is yours, raise limits.maxMessageBytes"
+        : ` of the server (${this.response})`)
   }
 }
 

@@ -92,11 +92,12 @@ export const connectFailure = (
   step: ConnectionFailed["step"]
 ): ConnectionFailed => {
   const code = error.code ?? ""
+  const message = openssl.exec(error.message)?.[1] ?? error.message
   const row = socketRows.find((row) => row.code.test(code) && (row.text === undefined || row.text.test(error.message)))
   return new ConnectionFailed({
     ...attempt,
     step: row?.step ?? step,
-    detail: code === "" || error.message.includes(code) ? error.message : `${code}: ${error.message}`,
+    detail: code === "" || message.includes(code) ? message : `${code}: ${message}`,
     permanent: row?.permanent ?? false
   })
 }
@@ -321,6 +322,9 @@ const smtpRows: ReadonlyArray<SmtpRow> = [
   { code: [552], text: /size|large|too big|length/i, reason: smtpTooLarge },
   { step: ["sender", "message"], code: [552], text: /quota|storage|full/i, reason: smtpQuota }
 ]
+
+/** OpenSSL's own form of a failure, "40BD…:error:0A00010B:SSL routines:a_function:its reason:a/file.c:77:". */
+const openssl = /^[0-9A-F]+:error:[0-9A-F]+:[^:]*:[^:]*:([^:]+):/
 
 interface SocketRow {
   readonly code: RegExp

@@ -85,6 +85,9 @@ export interface Progress {
   readonly isUpgrading: boolean
 }
 
+/** As much as tells what is spoken at a port. */
+const longestGreeting = 80
+
 /** Why a connection could not be opened or logged in. */
 export const connectReason = (failure: Failure, progress: Progress): Reason => {
   const reply = failure.response === undefined ? undefined : parseSmtpReply(failure.response)
@@ -106,7 +109,10 @@ export const connectReason = (failure: Failure, progress: Progress): Reason => {
   // nodemailer's own codes say less than its words; a code of Node stands behind them where there is one
   const code = failure.originalCode ??
     (/^E(?:CONNECTION|SOCKET|PROTOCOL|TLS|AUTH)$/.test(failure.code ?? "") ? undefined : failure.code)
-  return connectFailure({ host: progress.host, port: progress.port }, { code, message: failure.message }, step)
+  const message = failure.response !== undefined && progress.step === "greeting"
+    ? `no greeting of SMTP: ${failure.response.slice(0, longestGreeting)}`
+    : failure.message
+  return connectFailure({ host: progress.host, port: progress.port }, { code, message }, step)
 }
 
 /** The SIZE a server announced (RFC 1870), octets; 0 means none. */
@@ -121,7 +127,7 @@ export const checkOffer = (
   dsn?: DsnOptions
 ): Reason | undefined => {
   const limit = maxSizeOf(capabilities)
-  if (limit !== undefined && size > limit) return new TooLarge({ size, limit })
+  if (limit !== undefined && size > limit) return new TooLarge({ size, limit, response: `SIZE ${limit}` })
   // oxlint-disable-next-line no-control-regex -- all of ASCII is meant
   const international = [from, ...to].find((address) => !/^[\x00-\x7f]*$/.test(address))
   if (international !== undefined && !capabilities.has("SMTPUTF8")) {

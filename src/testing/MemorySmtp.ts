@@ -231,7 +231,9 @@ const open = (server: MemorySmtpOptions, wire: MemoryWire): SmtpConnection => {
     const holdMillis = options.holdMillis === "round-trip" ? latency : options.holdMillis ?? 0
     const size = source.length
     const late = (after: Duration.Duration) => new TimedOut({ wait: "command", after, written: false })
-    if (maxSize !== undefined && size > maxSize) return yield* new TooLarge({ size, limit: maxSize })
+    if (maxSize !== undefined && size > maxSize) {
+      return yield* new TooLarge({ size, limit: maxSize, response: `SIZE ${maxSize}` })
+    }
     const odd = dsn === undefined ? undefined : hasDsn ? checkDsn(dsn) : noDsn()
     if (odd !== undefined) return yield* odd
     onPhase?.("envelope")

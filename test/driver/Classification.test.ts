@@ -236,6 +236,17 @@ describe("a connection that could not be made", () => {
       assert.include(failed.detail, message)
     })
   }
+
+  it("is told in OpenSSL's words, without its places in the source", () => {
+    const message = "40BD4511C37F0000:error:0A00010B:SSL routines:tls_validate_record_header:wrong version number:" +
+      "../deps/openssl/openssl/ssl/record/methods/tlsany_meth.c:77:\n"
+    const { detail } = connectFailure(
+      { host: "h", port: 465 },
+      { code: "ERR_SSL_WRONG_VERSION_NUMBER", message },
+      "tls"
+    )
+    assert.strictEqual(detail, "ERR_SSL_WRONG_VERSION_NUMBER: wrong version number")
+  })
 })
 
 describe("an error code of imapflow", () => {

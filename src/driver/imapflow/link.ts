@@ -228,7 +228,11 @@ export class Link {
     }
     if (error?.serverResponseCode === "APPENDLIMIT") {
       const limit = this.client.capabilities.get("APPENDLIMIT")
-      return new TooLarge({ size: subject.size ?? 0, ...(typeof limit === "number" ? { limit } : {}) })
+      return new TooLarge({
+        size: subject.size ?? 0,
+        ...(typeof limit === "number" ? { limit } : {}),
+        response: "APPENDLIMIT"
+      })
     }
     if (error !== undefined && /^Invalid(?:String|Token|Text)Value|^InvalidSe|^InvalidMessage/.test(error.code ?? "")) {
       return new InvalidInput({ field: "argument", problem: error.message })
