@@ -10,7 +10,10 @@ export interface Person {
 
 export type Outcome = "sent" | "refused" | "unknown"
 
-/** What a provider allows; put it into the `AccountConfig`. The rest of the letters wait for their turn. */
+/**
+ * What a provider allows; put it into the `AccountConfig`. Letters wait for their minute. Those for which there is no room
+ * that day fail with `RateLimited`, which ends the run: the next day's goes on with them.
+ */
 export const limits = new Limits({
   smtpConnections: 2,
   rates: [

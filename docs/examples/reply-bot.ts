@@ -1,6 +1,6 @@
 /** Answers each message once, for as long as it runs, and goes on after a restart where it was. */
 import { Effect, Option, Stream } from "effect"
-import { Cursor, Draft, isAutomatic, MailAccount, type MessageRef } from "effect-mail"
+import { Cursor, Draft, isAutomatic, MailAccount, type MessageRef, type Reason } from "effect-mail"
 
 // #region program
 /** Where the bot keeps how far it has come: a file, a row of a database. */
@@ -18,6 +18,15 @@ const answer = Effect.fn("answer")(function*(ref: MessageRef) {
   if (isAutomatic(message) || message.flags.includes("\\Answered")) return
   yield* mail.send(Draft.reply(message, { own, text: "I am away until Monday.", automatic: true }))
   yield* mail.flag(ref, { add: ["\\Answered"] })
+}, (answering, ref) => {
+  const leave = (reason: Reason) => Effect.logWarning(`UID ${ref.uid} stays unanswered: ${reason.message}`)
+  // told again after each restart, one of these would hold up all that comes after it
+  return Effect.catchReasons(answering, "MailError", {
+    MessageNotFound: leave,
+    InvalidInput: leave,
+    RecipientsRejected: leave,
+    OutcomeUnknown: leave
+  })
 })
 
 /** Runs until it is interrupted. Without a cursor it begins with the mail that comes from now on. */
