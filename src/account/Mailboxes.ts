@@ -13,6 +13,10 @@ export interface ListOptions {
 /** How long a listing is believed when a mailbox is looked for by its use: other programs rename and delete too. */
 const knownMillis = 60_000
 
+/** A server may answer STATUS of the selected mailbox from the session's view (RFC 9051 6.3.11): NOOP brings it up to date. */
+const upToDate = (connection: ImapConnection): Effect.Effect<void, Reason> =>
+  connection.selected() === undefined ? Effect.void : connection.noop
+
 export const make = (operations: Operations) => {
   const { onConnection, removals, retrying } = operations
   const always = retrying("always")
@@ -42,7 +46,11 @@ export const make = (operations: Operations) => {
     Effect.suspend(() => {
       const before = changes
       return Effect.tap(
-        simple((connection) => connection.list({ status: options?.status ?? false })),
+        simple((connection) =>
+          options?.status === true
+            ? Effect.andThen(upToDate(connection), connection.list({ status: true }))
+            : connection.list({ status: false })
+        ),
         (mailboxes) =>
           Effect.map(Clock.currentTimeMillis, (now) => {
             if (changes === before) known = { mailboxes, until: now + knownMillis }
@@ -63,10 +71,9 @@ export const make = (operations: Operations) => {
       (mailboxes) => Option.fromUndefinedOr(mailboxes.find((mailbox) => mailbox.specialUse === use))
     )
 
-  /** A server may answer STATUS of the selected mailbox from the session's view (RFC 9051 6.3.11): NOOP brings it up to date. */
   const statusOn = (connection: ImapConnection, mailbox: string): Effect.Effect<MailboxStatus, Reason> =>
     connection.selected()?.path === mailbox
-      ? Effect.andThen(connection.noop, connection.status(mailbox))
+      ? Effect.andThen(upToDate(connection), connection.status(mailbox))
       : connection.status(mailbox)
 
   return {

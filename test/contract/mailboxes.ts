@@ -42,6 +42,23 @@ export const mailboxes = ({ test }: Suite): void => {
         assert.deepStrictEqual(yield* ann.status("Archive"), archive?.status)
       }))
 
+    test("lists counters as they are of a mailbox that is selected too", ({ open }) =>
+      Effect.gen(function*() {
+        const ann = yield* open("ann", { limits: { imapConnections: 1 } })
+        const elsewhere = yield* open("ann")
+        yield* ann.search(Query.inbox)
+        const [read, unread] = yield* fileAll(elsewhere, "INBOX", [{ flags: ["\\Seen"] }, {}])
+        const counters = Effect.map(ann.mailboxes({ status: true }), (listed) => {
+          const status = listed.find(({ path }) => path === "INBOX")?.status
+          return { messages: status?.messages, unseen: status?.unseen }
+        })
+        assert.deepStrictEqual(yield* counters, { messages: 2, unseen: 1 })
+        if (read === undefined || unread === undefined) return assert.fail("they were not filed")
+        yield* elsewhere.flag(unread, { add: ["\\Seen"] })
+        yield* elsewhere.remove(read, { to: "expunge" })
+        assert.deepStrictEqual(yield* counters, { messages: 1, unseen: 0 })
+      }))
+
     test("creates mailboxes below others, whose superiors are no mailboxes to select unless they were made", ({ open }) =>
       Effect.gen(function*() {
         const ann = yield* open("ann")
