@@ -96,10 +96,10 @@ const byName = (configs: Iterable<AccountConfig>): ReadonlyMap<string, AccountCo
   return found
 }
 
-const unknown = (name: string, names: ReadonlyArray<string>) =>
-  Effect.fail(
-    new InvalidInput({ field: "name", problem: `there is no account "${name}"; there are: ${names.join(", ")}` })
-  )
+const unknown = (name: string, names: ReadonlyArray<string>) => {
+  const known = names.length === 0 ? "none is configured" : `there are: ${names.join(", ")}`
+  return Effect.fail(new InvalidInput({ field: "name", problem: `there is no account "${name}"; ${known}` }))
+}
 
 const make = Effect.fnUntraced(function*(
   names: ReadonlyArray<string>,

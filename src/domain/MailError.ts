@@ -16,7 +16,7 @@ export class AuthenticationFailed
   }
   override get message() {
     return `the server refused the credentials (${this.response}). ` +
-      "Check user name and password; many providers want an app password or OAuth2, and IMAP switched on in their settings"
+      "Check user name and password, or the token; many providers want an app password or OAuth2, and IMAP switched on in their settings"
   }
 }
 

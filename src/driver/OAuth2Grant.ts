@@ -129,7 +129,7 @@ const refusal = (
       const words = error_description === undefined ? error : `${error}: ${error_description}`
       return Effect.fail(
         final.has(error)
-          ? new AuthenticationFailed({ response: words })
+          ? new AuthenticationFailed({ response: `the token server answered ${words}` })
           : failed(url, `the token server answered ${words}`)
       )
     })
