@@ -1,5 +1,5 @@
 /** Accounts as data: by hand, from plain data, at a known provider, with OAuth2, from nothing but an address. */
-import { Effect, Layer, type Redacted } from "effect"
+import { Effect, Layer, LayerMap, type Redacted } from "effect"
 import {
   AccountConfig,
   configOf,
@@ -8,6 +8,7 @@ import {
   HostLimits,
   Limits,
   limitsOf,
+  MailAccount,
   MailAccounts,
   OAuth2,
   OAuth2Grant,
@@ -85,4 +86,13 @@ export const discovered = Effect.fn("discovered")(function*(address: string, pas
 /** Many accounts in one program, which opens at most 20 connections to any one host. */
 export const many = (configs: ReadonlyArray<AccountConfig>) =>
   MailAccounts.layer(configs).pipe(Layer.provide(HostLimits.layer({ connectionsPerHost: 20 })))
+// #endregion
+
+// #region tenants
+/** Accounts that come and go: each is looked up when it is asked for, and closed a minute after its last use. */
+export const tenants = <E>(configOf: (tenant: string) => Effect.Effect<AccountConfig, E>) =>
+  LayerMap.make(
+    (tenant: string) => Layer.unwrap(Effect.map(configOf(tenant), (config) => MailAccount.layer(config))),
+    { idleTimeToLive: "1 minute" }
+  )
 // #endregion
