@@ -44,6 +44,25 @@ describe("a server that asks to slow down", () => {
       assert.deepStrictEqual(timesOf(server, "STATUS"), [0, 2_000, 6_000])
     }))
 
+  it.effect("gets two seconds again once a minute has passed well", () =>
+    Effect.gen(function*() {
+      const server = serve()
+      const account = yield* open(server, { retry: soon })
+      const ask = Effect.gen(function*() {
+        const fiber = yield* begin(account.status("INBOX"))
+        yield* pass(10_000)
+        yield* Fiber.join(fiber)
+      })
+      const isBusy = () => server.faults.add({ protocol: "imap", at: "STATUS", action: slowDown() })
+      isBusy()
+      yield* ask
+      yield* pass(60_000, 1_000)
+      yield* ask
+      isBusy()
+      yield* ask
+      assert.deepStrictEqual(timesOf(server, "STATUS"), [0, 2_000, 70_000, 80_000, 82_000])
+    }))
+
   it.effect("for longer than maxWait ends those who wait at once, and tells for how long", () =>
     Effect.gen(function*() {
       const server = serve({ latency: "10 millis" })
