@@ -89,6 +89,23 @@ describe("a batch of long messages", () => {
       assert.isTrue(rows.every(({ parts }) => (parts.get("1")?.length ?? 0) > 900_000))
     }))
 
+  it.effect("asks for each alone where different callers have asked for too much together", () =>
+    Effect.gen(function*() {
+      const server = holding(messages(Array.from({ length: 6 }, () => mebi)))
+      const limits = { imapConnections: 1, maxMessageBytes: 2 * mebi, batchBytes: 2 * mebi }
+      const account = yield* open(server, { limits })
+      const { refs } = yield* account.search(Query.inbox)
+      const fiber = yield* begin(Effect.forEach(
+        refs,
+        (ref) => Stream.runCollect(account.fetch(ref, { parts: ["1"] })),
+        { concurrency: "unbounded" }
+      ))
+      yield* pass(5_000)
+      const found = (yield* Fiber.join(fiber)).flat()
+      assert.deepStrictEqual(found.map(({ ref }) => ref.uid), refs.map(({ uid }) => uid))
+      assert.isTrue(found.every(({ parts }) => (parts.get("1")?.length ?? 0) > 900_000))
+    }))
+
   it.effect("passes over one that goes away before its turn", () =>
     Effect.gen(function*() {
       const count = 24
