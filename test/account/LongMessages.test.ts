@@ -87,6 +87,8 @@ describe("a batch of long messages", () => {
       const rows = yield* Fiber.join(fiber)
       assert.deepStrictEqual(rows.map(({ ref }) => ref.uid), Array.from({ length: 20 }, (_, n) => n + 1))
       assert.isTrue(rows.every(({ parts }) => (parts.get("1")?.length ?? 0) > 900_000))
+      // no answer is larger than what the batch may hold
+      assert.isAtLeast(fetchesOf(server), 20 / 6)
     }))
 
   it.effect("asks for each alone where different callers have asked for too much together", () =>
@@ -104,6 +106,7 @@ describe("a batch of long messages", () => {
       const found = (yield* Fiber.join(fiber)).flat()
       assert.deepStrictEqual(found.map(({ ref }) => ref.uid), refs.map(({ uid }) => uid))
       assert.isTrue(found.every(({ parts }) => (parts.get("1")?.length ?? 0) > 900_000))
+      assert.strictEqual(fetchesOf(server), 1 + refs.length)
     }))
 
   it.effect("passes over one that goes away before its turn", () =>
