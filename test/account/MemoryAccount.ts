@@ -10,7 +10,9 @@ import {
   HostLimits,
   Limits,
   MailAccount,
-  Password
+  OAuth2,
+  Password,
+  type TokenSource
 } from "../../src/index.ts"
 import { MemoryMail, type MemoryMailOptions } from "../../src/testing/index.ts"
 
@@ -33,18 +35,25 @@ export const serve = (options: MemoryMailOptions = {}) =>
 
 export interface OpenOptions extends AccountOptions {
   readonly user?: "ann" | "bob"
-  readonly password?: string
-  readonly limits?: ConstructorParameters<typeof Limits>[0]
+  readonly password?: string | undefined
+  /** Instead of a password. */
+  readonly tokens?: TokenSource | undefined
+  readonly limits?: ConstructorParameters<typeof Limits>[0] | undefined
   /** Default: nothing is shared with other accounts. */
   readonly hostLimits?: HostLimits
 }
 
-export const configFor = (user: "ann" | "bob", { limits = {}, password = "secret" }: OpenOptions = {}): AccountConfig =>
+export const configFor = (
+  user: "ann" | "bob",
+  { limits = {}, password = "secret", tokens }: OpenOptions = {}
+): AccountConfig =>
   new AccountConfig({
     name: user,
     imap: new Endpoint({ host: "mail.example.com" }),
     smtp: new Endpoint({ host: "mail.example.com" }),
-    credentials: Password.make({ user, password: Redacted.make(password) }),
+    credentials: tokens === undefined
+      ? new Password({ user, password: Redacted.make(password) })
+      : new OAuth2({ user, tokens }),
     address: `${user}@example.com`,
     sentCopy: "never",
     limits: new Limits(limits)
@@ -52,12 +61,12 @@ export const configFor = (user: "ann" | "bob", { limits = {}, password = "secret
 
 export const open = (
   server: MemoryMail["Service"],
-  { hostLimits = new HostLimits({}), limits = {}, password = "secret", user = "ann", ...options }: OpenOptions = {}
+  { hostLimits = new HostLimits({}), limits, password, tokens, user = "ann", ...options }: OpenOptions = {}
 ): Effect.Effect<Account, never, Scope.Scope> =>
   Effect.map(
     Layer.build(
       MailAccount.layerNoDeps(
-        configFor(user, { limits, password }),
+        configFor(user, { limits, password, tokens }),
         options
       ).pipe(Layer.provide([
         Layer.succeed(ImapDriver, server.imap),

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber } from "effect"
-import { Draft, HostLimits, RetryPolicy } from "../../src/index.ts"
+import { AuthenticationFailed, Draft, HostLimits, RetryPolicy } from "../../src/index.ts"
 import type { FaultAction } from "../../src/testing/index.ts"
 import { begin, open, pass, serve, settle, timesOf } from "./MemoryAccount.ts"
 
@@ -196,6 +196,18 @@ describe("a wrong password", () => {
       assert.deepStrictEqual(timesOf(server, "LOGIN"), [0, 4_000])
     }))
 
+  it.effect("of a source of tokens, which no mail server has seen, has no other account wait", () =>
+    Effect.gen(function*() {
+      const server = serve()
+      const hostLimits = new HostLimits({})
+      const tokens = Effect.fail(new AuthenticationFailed({ response: "invalid_grant" }))
+      const ann = yield* open(server, { tokens, hostLimits })
+      const bob = yield* open(server, { user: "bob", hostLimits })
+      assert.strictEqual((yield* Effect.flip(ann.status("INBOX"))).reason._tag, "AuthenticationFailed")
+      yield* bob.status("INBOX")
+      assert.deepStrictEqual(timesOf(server, "LOGIN"), [0])
+    }))
+
   it.effect("for one more connection leaves the others at work, and is not tried again and again", () =>
     Effect.gen(function*() {
       const server = serve({ latency: "100 millis" })
@@ -213,6 +225,9 @@ describe("a wrong password", () => {
       ))
       yield* pass(8_000, 100)
       yield* Fiber.join(crowd)
+      const later = yield* begin(account.status("INBOX"))
+      yield* pass(1_000, 100)
+      yield* Fiber.join(later)
       assert.strictEqual(timesOf(server, "LOGIN").length, 2)
     }))
 })
