@@ -48,7 +48,7 @@ const recording = Effect.fnUntraced(function*(imapConnections: number, uids: Rea
         Effect.mapError(({ reason }) => reason)
       )
     )
-    yield* pass(5_000, 50)
+    while (reading.pollUnsafe() === undefined) yield* pass(50)
     return yield* Fiber.await(reading)
   })
   const strike = (action: FaultAction, skip: number, times = 1) =>
