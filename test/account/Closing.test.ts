@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import { Draft } from "../../src/index.ts"
+import { fixture, settled, smtpFault, timed } from "./Fixture.ts"
 import { begin, open, serve, settle } from "./MemoryAccount.ts"
 
 const logouts = (server: ReturnType<typeof serve>) => server.commands().filter(({ verb }) => verb === "LOGOUT").length
@@ -35,6 +37,22 @@ describe("an account that is closed", () => {
       yield* TestClock.adjust("1 minute")
       const reason = yield* Effect.flip(Fiber.join(asked))
       assert.strictEqual(reason.reason._tag, "AccountClosed")
+    }))
+
+  it.effect("leaves it open whether a message was sent whose end was written, and tells so", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const { account, mail } = yield* Scope.provide(scope)(
+        fixture({ faults: [smtpFault("end", { _tag: "Stall" })] })
+      )
+      const messageId = "<1@example.com>"
+      const sent = yield* begin(account.send(new Draft({ messageId, to: "bob@example.com", text: "hello" })))
+      yield* settled
+      assert.deepStrictEqual(mail.faults.pending, [])
+      const closing = yield* begin(Scope.close(scope, Exit.void))
+      yield* timed(Fiber.join(closing))
+      const { reason } = yield* Effect.flip(Fiber.join(sent))
+      assert.deepInclude(reason, { _tag: "OutcomeUnknown", messageId })
     }))
 
   it.effect("does not wait for a server that leaves a connection that listens without a sign of life", () =>

@@ -223,6 +223,18 @@ describe("withMailbox", () => {
       assert.strictEqual((yield* account.search(Query.inbox)).size, 3)
     }))
 
+  it.effect("has a message that is sent meanwhile repeated like any other: it needs no connection of the mailbox", () =>
+    Effect.gen(function*() {
+      const { account, mail } = yield* open()
+      mail.faults.add({ protocol: "smtp", at: "MAIL", action: { _tag: "Drop", when: "before" } })
+      const { value } = yield* timed(
+        account.withMailbox("INBOX", () => account.send(new Draft({ to: "bob@example.com", text: "hello" })))
+      )
+      assert.deepStrictEqual([...value.accepted], ["bob@example.com"])
+      assert.deepStrictEqual(mail.faults.pending, [])
+      assert.strictEqual(mail.accepted().length, 1)
+    }))
+
   it.effect("gives the connection up when it is interrupted, and closes it", () =>
     Effect.gen(function*() {
       const { account, mail } = yield* open()

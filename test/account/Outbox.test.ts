@@ -409,6 +409,29 @@ describe("sendAll", () => {
       assert.strictEqual(mail.accepted().length, 4)
     }))
 
+  it.effect("waits where the queue of the account is full", () =>
+    Effect.gen(function*() {
+      const { account, mail } = yield* fixture({
+        limits: { smtpConnections: 2, queue: 1 },
+        config: { sentCopy: "never" },
+        faults: [smtpFault("MAIL", { _tag: "Delay", duration: Duration.seconds(10) }, { times: 2 })]
+      })
+      const { value } = yield* timed(Stream.runCollect(account.sendAll(many(6))))
+      assert.isTrue(value.every(({ result }) => Result.isSuccess(result)))
+      assert.strictEqual(mail.accepted().length, 6)
+    }))
+
+  it.effect("does not wait for a rate window where the account is not to", () =>
+    Effect.gen(function*() {
+      const rates = [new RateWindow({ per: "send", limit: 1, window: Duration.minutes(1) })]
+      const { account, mail } = yield* fixture({ limits: { rates, onLimit: "fail" }, config: { sentCopy: "never" } })
+      const { millis, value } = yield* timed(Stream.runCollect(account.sendAll(many(2))))
+      const reasons = value.map(({ result }) => Result.isFailure(result) ? result.failure.reason._tag : "sent")
+      assert.sameMembers(reasons, ["sent", "RateLimited"])
+      assert.isBelow(millis, 1_000)
+      assert.strictEqual(mail.accepted().length, 1)
+    }))
+
   it.effect("takes no more drafts than it has room for", () =>
     Effect.gen(function*() {
       const { account } = yield* fixture({ limits: { smtpConnections: 2 }, config: { sentCopy: "never" } })

@@ -3,6 +3,8 @@ import { Duration, Effect, Exit, Fiber, Redacted } from "effect"
 import { TestClock } from "effect/testing"
 import { Endpoint } from "../../src/domain/AccountConfig.ts"
 import { Password } from "../../src/domain/Credentials.ts"
+import type { Reason } from "../../src/domain/MailError.ts"
+import type { ImapConnection } from "../../src/driver/ImapDriver.ts"
 import { bounded } from "../../src/governor/CommandTimeout.ts"
 import { type FaultAction, MemoryMail } from "../../src/testing/index.ts"
 import { settableClock } from "./SettableClock.ts"
@@ -26,7 +28,44 @@ const connect = (at: string, ...actions: ReadonlyArray<FaultAction>) =>
 
 const running = <A, E>(effect: Effect.Effect<A, E>) => Effect.forkChild(effect, { startImmediately: true })
 
+const commands: Readonly<Record<string, (connection: ImapConnection) => Effect.Effect<unknown, Reason>>> = {
+  list: (connection) => connection.list({ status: false }),
+  status: (connection) => connection.status("INBOX"),
+  create: (connection) => connection.create("Box"),
+  rename: (connection) => connection.rename("Box", "Other"),
+  delete: (connection) => connection.delete("Box"),
+  subscribe: (connection) => connection.subscribe("Box"),
+  unsubscribe: (connection) => connection.unsubscribe("Box"),
+  quota: (connection) => connection.quota("INBOX"),
+  select: (connection) => connection.select("INBOX", { readOnly: false }),
+  search: (connection) => connection.search({ _tag: "All" }),
+  fetch: (connection) => connection.fetch("1", { flags: true }),
+  fetchPartial: (connection) => connection.fetchPartial({ uid: 1, section: "", start: 0, length: 0 }),
+  store: (connection) => connection.store("1", { mode: "add", flags: [] }),
+  copy: (connection) => connection.copy("1", "Box"),
+  move: (connection) => connection.move("1", "Box"),
+  expunge: (connection) => connection.expunge("1"),
+  append: (connection) => connection.append("INBOX", new Uint8Array(), { flags: [] }),
+  noop: (connection) => connection.noop
+}
+
 describe("the bound on a command", () => {
+  it.effect("is on every one of them", () =>
+    Effect.gen(function*() {
+      const { plain } = yield* connect("NOOP")
+      const aborted: Array<string> = []
+      for (const [name, command] of Object.entries(commands)) {
+        const connection = yield* bounded({
+          ...plain,
+          [name]: name === "noop" ? Effect.never : () => Effect.never,
+          abort: () => void aborted.push(name)
+        }, seconds(10))
+        yield* running(command(connection))
+        yield* TestClock.adjust(seconds(10))
+      }
+      assert.deepStrictEqual(aborted, Object.keys(commands))
+    }))
+
   it.effect("ends one that is not answered in time, and the connection with it", () =>
     Effect.gen(function*() {
       const { connection, plain } = yield* connect("NOOP", stall)
