@@ -142,6 +142,22 @@ describe("a copy whose answer was lost", () => {
       assert.strictEqual(inArchive(), 0)
     }))
 
+  it.effect("is not taken for a message that was there before, though it has the same name", () =>
+    Effect.gen(function*() {
+      const { account, both, inArchive } = yield* open({ at: "COPY", skip: 1, action: { _tag: "Stall" } })
+      const first = both.with([1])
+      yield* account.copy(first, "Archive")
+      assert.strictEqual((yield* ending(account.copy(first, "Archive")))._tag, "OutcomeUnknown")
+      assert.strictEqual(inArchive(), 1)
+    }))
+
+  it.effect("is in doubt where nobody can look for it", () =>
+    Effect.gen(function*() {
+      const { account, both, inArchive } = yield* open({ at: "COPY", action: lost }, refusedLogin)
+      assert.strictEqual((yield* ending(account.copy(both, "Archive")))._tag, "OutcomeUnknown")
+      assert.strictEqual(inArchive(), 2)
+    }))
+
   it.effect("is made once more where only a question before it was lost", () =>
     Effect.gen(function*() {
       const { account, both, inArchive } = yield* open({ at: "STATUS", action: lost })
@@ -149,5 +165,19 @@ describe("a copy whose answer was lost", () => {
       for (let second = 0; second < 5; second++) yield* TestClock.adjust("1 second")
       assert.isTrue(Option.isSome(yield* Fiber.join(fiber)))
       assert.strictEqual(inArchive(), 2)
+    }))
+})
+
+describe("a move that had to be repeated", () => {
+  it.effect("does not tell where the messages are, as it knows only what it moved itself", () =>
+    Effect.gen(function*() {
+      const { account, both, inArchive, inInbox } = yield* open({
+        at: "MOVE",
+        action: { _tag: "Drop", when: "before" }
+      })
+      const fiber = yield* Effect.forkChild(account.move(both, "Archive"), { startImmediately: true })
+      for (let second = 0; second < 5; second++) yield* TestClock.adjust("1 second")
+      assert.isTrue(Option.isNone(yield* Fiber.join(fiber)))
+      assert.deepStrictEqual([inArchive(), inInbox()], [2, []])
     }))
 })

@@ -77,6 +77,18 @@ describe("a message that came after its mailbox was selected", () => {
       }
     }))
 
+  it.live("as a copy of the account's own is found, on whichever connection", () =>
+    Effect.gen(function*() {
+      const { account, server } = yield* open(2)
+      const original = Option.getOrThrow(yield* account.append("Other", Buffer.from(mail(2))))
+      server.faults.add({ protocol: "imap", at: "SEARCH", action: { _tag: "Delay", duration: Duration.millis(100) } })
+      yield* Effect.all([account.search(Query.inbox), account.search(Query.inbox)], { concurrency: 2 })
+      for (let n = 2; n < 8; n++) {
+        yield* account.copy(original, "INBOX")
+        assert.strictEqual((yield* account.search(Query.inbox)).size, n)
+      }
+    }))
+
   it.live("costs no more than one question for all that came", () =>
     Effect.gen(function*() {
       const { account, arrive, server } = yield* open(1)
