@@ -52,26 +52,32 @@ const fromTokens = Effect.fnUntraced(function*({ tokens, user }: OAuth2) {
   const one = yield* Semaphore.make(1)
   let kept: Kept | undefined
 
-  /** The token kept, unless it is about to expire or is the one that was refused. */
-  const current = (refused: Login | undefined): Effect.Effect<Login, Reason> =>
-    one.withPermit(Effect.gen(function*() {
-      const now = yield* Clock.currentTimeMillis
-      if (kept !== undefined && kept.login !== refused && now < kept.until) return kept.login
-      const { expiresIn, token } = yield* granted
-      const login = new AccessToken({ user, token: Redacted.make(Redacted.value(token)) })
-      const lifetime = Duration.toMillis(expiresIn)
-      kept = { login, until: now + Math.max(lifetime / 2, lifetime - marginMillis) }
-      return login
-    }))
+  /** The token kept, unless it is about to expire. */
+  const current: Effect.Effect<Login, Reason> = one.withPermit(Effect.gen(function*() {
+    const now = yield* Clock.currentTimeMillis
+    if (kept !== undefined && now < kept.until) return kept.login
+    const { expiresIn, token } = yield* granted
+    const login = new AccessToken({ user, token: Redacted.make(Redacted.value(token)) })
+    const lifetime = Duration.toMillis(expiresIn)
+    kept = { login, until: now + Math.max(lifetime / 2, lifetime - marginMillis) }
+    return login
+  }))
+
+  /** An attempt with the token kept. One that the server refuses is kept no longer. */
+  const once = <A, R>(attempt: (login: Login) => Effect.Effect<A, Reason, R>) =>
+    Effect.flatMap(current, (login) =>
+      Effect.tapError(attempt(login), (reason) =>
+        Effect.sync(() => {
+          if (reason._tag === "AuthenticationFailed" && kept?.login === login) kept = undefined
+        })))
 
   const logins: Logins = {
     connect: (attempt) =>
-      Effect.flatMap(current(undefined), (login) =>
-        Effect.catchIf(
-          attempt(login),
-          (reason) => reason._tag === "AuthenticationFailed",
-          () => Effect.flatMap(current(login), attempt)
-        ))
+      Effect.catchIf(
+        once(attempt),
+        (reason) => reason._tag === "AuthenticationFailed" && !isOfTokenSource(reason),
+        () => once(attempt)
+      )
   }
   return logins
 })

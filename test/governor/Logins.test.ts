@@ -72,6 +72,20 @@ describe("Logins", () => {
       assert.deepStrictEqual([attempts, count.asked], [2, 2])
     }))
 
+  it.effect("does not begin with a token that was refused before, be it the last one", () =>
+    Effect.gen(function*() {
+      const { credentials } = numbered()
+      const logins = yield* Logins.make(credentials)
+      const tried: Array<string> = []
+      const connect = logins.connect((login) => {
+        tried.push(shown(login))
+        return tried.length < 3 ? Effect.fail(refused) : Effect.succeed(shown(login))
+      })
+      assert.strictEqual(yield* Effect.flip(connect), refused)
+      assert.strictEqual(yield* connect, "3")
+      assert.deepStrictEqual(tried, ["1", "2", "3"])
+    }))
+
   it.effect("passes the token source's own failure on, and keeps none", () =>
     Effect.gen(function*() {
       let broken = true
