@@ -163,10 +163,14 @@ describe("connecting over IMAP", () => {
       assert.strictEqual((yield* failure(connect(without.port, { token: "tok-123" })))._tag, "Unsupported")
     }).pipe(Effect.provide(imapflow.layer)))
 
-  it.effect("keeps a password out of the reason even if the server repeats it", () =>
+  it.effect.each([
+    `BAD LOGIN anna ${secret} is what you said`,
+    `BAD Request is throttled. Suggested Backoff Time: 1000 milliseconds. LOGIN anna ${secret}`
+  ])("keeps a password out of the reason even if the server repeats it: %s", (answer) =>
     Effect.gen(function*() {
-      const server = yield* scripted({ lines: ["C: LOGIN …", `S: $ BAD LOGIN anna ${secret} is what you said`] })
+      const server = yield* scripted({ lines: ["C: LOGIN …", `S: $ ${answer}`] })
       const reason = yield* failure(connect(server.port))
+      assert.strictEqual(reason._tag, answer.includes("throttled") ? "Throttled" : "Rejected")
       assert.notInclude(`${reason.message} ${JSON.stringify(reason)}`, secret)
     }).pipe(Effect.provide(imapflow.layer)))
 

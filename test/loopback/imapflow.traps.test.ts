@@ -265,6 +265,17 @@ describe("FETCH over IMAP", () => {
       assert.include(asked, "BODY.PEEK[1.2]")
     }).pipe(Effect.provide(imapflow.layer)))
 
+  it.effect("never marks as seen where only the source is asked for, too", () =>
+    Effect.gen(function*() {
+      const { connection, server } = yield* session({
+        lines: ["C: UID FETCH …", "S: $ OK", "C: UID FETCH …", "S: $ OK"]
+      }, select)
+      yield* connection.fetch("1:3", { source: true, flags: true })
+      assert.include(server.heard.at(-1) ?? "", "UID FETCH 1:3 (UID FLAGS BODY.PEEK[])")
+      yield* connection.fetch("1:3", { source: true }, { sourceStart: 10, sourceLimit: 20 })
+      assert.include(server.heard.at(-1) ?? "", "UID FETCH 1:3 (UID BODY.PEEK[]<10.20>)")
+    }).pipe(Effect.provide(imapflow.layer)))
+
   it.effect("drops rows nobody asked for and counts them as heard, merges what was split, and sorts", () =>
     Effect.gen(function*() {
       const { connection } = yield* session({
