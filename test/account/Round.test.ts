@@ -336,6 +336,22 @@ describe.each(modes)("a round with $name", ({ name, without }) => {
       assert.deepStrictEqual(told(changes.events), ["Expunged 2"])
       assert.isFalse(again)
     }))
+
+  it.effect("asks for another look where the server has said something meanwhile", () =>
+    Effect.gen(function*() {
+      const { append, connection } = yield* start(without, 2)
+      const { changes: { cursor } } = yield* round(connection, "INBOX", undefined)
+      append()
+      let heard = 0
+      const hearing: ImapConnection = {
+        ...connection,
+        heard: () => heard,
+        select: (...question) => Effect.tap(connection.select(...question), () => Effect.sync(() => heard++))
+      }
+      const { again, changes } = yield* round(hearing, "INBOX", cursor)
+      assert.deepStrictEqual(told(changes.events), ["Arrived 3"])
+      assert.isTrue(again)
+    }))
 })
 
 describe("a round with mod-sequences", () => {

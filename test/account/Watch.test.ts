@@ -222,6 +222,20 @@ describe("watches of an account", () => {
         }))
   )
 
+  it.effect("of one mailbox let each other know what the server has told to one of them alone", () =>
+    withAccount({ limits: { imapConnections: 1 } }, (account, server) =>
+      Effect.gen(function*() {
+        const often = yield* watching(account, "INBOX", { heartbeat: "10 seconds" })
+        const seldom = yield* watching(account, "INBOX", { heartbeat: "1 hour" })
+        // nothing is heard in IDLE
+        server.faults.add({ protocol: "imap", at: "IDLE", action: { _tag: "Stall" }, times: Infinity })
+        server.drop()
+        yield* pass(2_000)
+        append(server)
+        yield* pass(15_000, 500)
+        assert.deepStrictEqual([often.told, seldom.told], [["Arrived 5"], ["Arrived 5"]])
+      })))
+
   it.effect("of fifty mailboxes with a cap of two tell a change in any within a minute, and let requests through", () =>
     withAccount(
       { limits: { imapConnections: 2 }, server: { latency: "40 millis" } },
