@@ -92,6 +92,7 @@ const rows: ReadonlyArray<Row> = [
     { step: "dot", action: { ...action, queue: true }, expected: "OutcomeUnknown", queued: 1 }
   ]),
   { step: "dot", action: { reply: "421 4.3.2 closing", next: "fin" }, expected: "Throttled" },
+  { step: "dot", action: { reply: "421 4.3.2 closing" }, expected: "Throttled" },
   { step: "dot", action: { reply: "432 4.3.2 too fast" }, expected: "Throttled", reusable: true },
   { step: "dot", action: { reply: "451 4.3.0 no" }, expected: "Rejected", reusable: true },
   { step: "dot", action: { reply: "552 5.3.4 too big" }, expected: "TooLarge", reusable: true },
@@ -157,6 +158,26 @@ describe("a send", () => {
         true
       ]])
       assert.deepStrictEqual(server.queued[0]?.to, ["a@example.org", "c@example.org"])
+    })
+  )
+
+  live(
+    "of unknown outcome tells who had been refused before, to whom it was certainly not sent",
+    Effect.gen(function*() {
+      const server = yield* scriptedSmtpServer({
+        script: (step, nth) =>
+          step === "rcpt" && nth === 2
+            ? { reply: "550 5.1.1 nobody" }
+            : step === "dot"
+            ? { next: "rst" }
+            : undefined
+      })
+      const connection = yield* connect(target(server))
+      const to = ["a@example.org", "b@example.org", "c@example.org"]
+      const reason = yield* Effect.flip(connection.send({ ...envelope, to }, source, timeouts))
+      assert.strictEqual(reason._tag, "OutcomeUnknown")
+      const refused = reason._tag === "OutcomeUnknown" ? reason.refused : undefined
+      assert.deepStrictEqual(refused?.map(({ address, code }) => [address, code]), [["b@example.org", 550]])
     })
   )
 
