@@ -7,6 +7,7 @@ import { bearerMessage } from "../../src/driver/SmtpHandshake.ts"
 
 const secret = "pä\"ss\\word-1234"
 const password = new Password({ user: "ann", password: Redacted.make(secret) })
+const short = new Password({ user: "ann", password: Redacted.make("p:4?") })
 const token = new AccessToken({ user: "a=n,n", token: Redacted.make("ya29.token-0123456789-0123456789") })
 const base64 = (text: string) => Buffer.from(text).toString("base64")
 const endpoint = new Endpoint({ host: "mail.example.com", port: 993, security: "tls" })
@@ -18,6 +19,8 @@ describe("what a server repeats of a login", () => {
     ["the password in a quoted string", password, secret.replace(/["\\]/g, "\\$&")],
     ["the password in base64 (LOGIN)", password, base64(secret)],
     ["the password in base64 without padding", password, base64(secret).replace(/=/g, "")],
+    ["a short password in base64 (LOGIN)", short, base64("p:4?")],
+    ["a short password in base64 without padding", short, base64("p:4?").replace(/=/g, "")],
     ["PLAIN", password, base64(`\0ann\0${secret}`)],
     ["PLAIN with an authorization identity", password, base64(`bob\0ann\0${secret}`)],
     ["the token", token, Redacted.value(token.token)],
