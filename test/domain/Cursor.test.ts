@@ -7,6 +7,12 @@ const Uids = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 1, maximu
 const Modseq = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))
 const Flags = Schema.Record(Schema.String, Uids)
 
+/**
+ * Flags as they can be (RFC 9051 2.3.2): JSON.parse of Node 24 takes a name that is written with an escape for an earlier
+ * one that is written as the escape begins, and only a backslash within a name could be such a one.
+ */
+const flagOf = (text: string) => text.replace(/[\\\p{Cc}]/gu, "").replace(/^(?=[a-z])/i, "\\")
+
 const full = (messages: number) =>
   new Cursor({
     mailbox: "INBOX",
@@ -30,7 +36,9 @@ describe("Cursor", () => {
           // far beyond what a number can hold
           modseq: BigInt(n) * 1_024n,
           ahead: Object.fromEntries(uids.map((uid) => [`${uid}`, BigInt(uid) * BigInt(n)])),
-          known: Object.fromEntries(Object.entries(flags).map(([each, of]) => [each, UidRanges.from(of).toString()]))
+          known: Object.fromEntries(
+            Object.entries(flags).map(([each, of]) => [flagOf(each), UidRanges.from(of).toString()])
+          )
         })
         const read = yield* Cursor.decode(Cursor.encode(cursor))
         assert.instanceOf(read, Cursor)
