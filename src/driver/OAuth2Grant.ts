@@ -45,7 +45,7 @@ const final = new Set([
 
 /** A source of tokens for `OAuth2`. Each run makes one request. */
 const refreshToken = (options: RefreshOptions): TokenSource => {
-  if (!URL.canParse(options.url)) throw new TypeError(`OAuth2Grant: url is a URL, and not ${options.url}`)
+  if (!URL.canParse(options.url)) throw new TypeError("OAuth2Grant: url: expected a URL")
   const timeout = timeFrom("OAuth2Grant: timeout", 1, options.timeout ?? defaultTimeout)
   let refresh = options.refreshToken
   return Effect.gen(function*() {
