@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Exit, Fiber, Stream } from "effect"
 import { type BatchOptions, Query, RetryPolicy } from "../../src/index.ts"
 import type { FaultAction } from "../../src/testing/index.ts"
-import { begin, mail, open, pass, serve } from "./MemoryAccount.ts"
+import { begin, mail, open, pass, serve, withConnections } from "./MemoryAccount.ts"
 
 const count = 1_000
 const all = Array.from({ length: count }, (_, index) => index + 1)
@@ -19,22 +19,18 @@ const recording = Effect.fnUntraced(function*(imapConnections: number, uids: Rea
     }]
   })
   const asked: Array<string> = []
-  const account = yield* open({
-    ...server,
-    imap: {
-      connect: (options) =>
-        Effect.map(server.imap.connect(options), (connection) => ({
-          ...connection,
-          fetch: (...question: Parameters<typeof connection.fetch>) => {
-            asked.push(question[0])
-            return connection.fetch(...question)
-          }
-        }))
+  const account = yield* open(
+    withConnections(server, ({ fetch }) => ({
+      fetch: (...question) => {
+        asked.push(question[0])
+        return fetch(...question)
+      }
+    })),
+    {
+      limits: { imapConnections, commandTimeout: Duration.seconds(2) },
+      retry: RetryPolicy.make({ base: "1 millis", jitter: 0, times: 2 })
     }
-  }, {
-    limits: { imapConnections, commandTimeout: Duration.seconds(2) },
-    retry: RetryPolicy.make({ base: "1 millis", jitter: 0, times: 2 })
-  })
+  )
   const told: Array<number> = []
   /** Reads them all, and notes each as it is told. */
   const read = Effect.fnUntraced(function*(options?: BatchOptions, onFirst = () => {}) {

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Result, Stream } from "effect"
 import { Agent, MessageRef, MessageSet, Query, Rejected, RetryPolicy } from "../../src/index.ts"
 import type { MemoryMailOptions } from "../../src/testing/index.ts"
-import { begin, mail, open, pass, serve, timesOf } from "./MemoryAccount.ts"
+import { begin, mail, open, pass, serve, timesOf, withConnections } from "./MemoryAccount.ts"
 
 /**
  * An account whose server takes 100 milliseconds for a command, with the UID sets of the FETCH commands it was sent.
@@ -11,19 +11,15 @@ import { begin, mail, open, pass, serve, timesOf } from "./MemoryAccount.ts"
 const recordingOf = Effect.fnUntraced(function*(options: MemoryMailOptions = {}, imapConnections = 1) {
   const server = serve({ latency: "100 millis", ...options })
   const ranges: Array<string> = []
-  const account = yield* open({
-    ...server,
-    imap: {
-      connect: (options) =>
-        Effect.map(server.imap.connect(options), (connection) => ({
-          ...connection,
-          fetch: (...args: Parameters<typeof connection.fetch>) => {
-            ranges.push(args[0])
-            return connection.fetch(...args)
-          }
-        }))
-    }
-  }, { limits: { imapConnections }, retry: RetryPolicy.none })
+  const account = yield* open(
+    withConnections(server, ({ fetch }) => ({
+      fetch: (...args) => {
+        ranges.push(args[0])
+        return fetch(...args)
+      }
+    })),
+    { limits: { imapConnections }, retry: RetryPolicy.none }
+  )
   const inbox = server.store.user("ann")?.inbox
   const ref = (uid: number) => new MessageRef({ mailbox: "INBOX", uidValidity: inbox?.uidValidity ?? 0, uid })
   const read = (uid: number) => Agent.as(`agent-${uid}`)(account.message(ref(uid)))
@@ -84,20 +80,16 @@ describe("messages that are asked for at the same moment", () => {
       const server = serve()
       const refused = new Rejected({ text: "this one cannot be read", transient: false })
       const ranges: Array<string> = []
-      const account = yield* open({
-        ...server,
-        imap: {
-          connect: (options) =>
-            Effect.map(server.imap.connect(options), (connection) => ({
-              ...connection,
-              fetch: (...args: Parameters<typeof connection.fetch>) => {
-                const [range] = args
-                ranges.push(range)
-                return ["1:4", "1:2", "2"].includes(range) ? Effect.fail(refused) : connection.fetch(...args)
-              }
-            }))
-        }
-      }, { limits: { imapConnections: 1 } })
+      const account = yield* open(
+        withConnections(server, ({ fetch }) => ({
+          fetch: (...args) => {
+            const [range] = args
+            ranges.push(range)
+            return ["1:4", "1:2", "2"].includes(range) ? Effect.fail(refused) : fetch(...args)
+          }
+        })),
+        { limits: { imapConnections: 1 } }
+      )
       const { uidValidity = 0 } = server.store.user("ann")?.inbox ?? {}
       const all = yield* begin(
         Effect.forEach(
@@ -175,18 +167,13 @@ describe("messages that are asked for at the same moment", () => {
       })
       // a server may give all of its mailboxes the same UIDVALIDITY
       const uidValidity = 1
-      const account = yield* open({
-        ...server,
-        imap: {
-          connect: (options) =>
-            Effect.map(server.imap.connect(options), (connection) => ({
-              ...connection,
-              select: (...args: Parameters<typeof connection.select>) =>
-                Effect.map(connection.select(...args), (selected) => ({ ...selected, uidValidity }))
-            }))
-        }
+      const account = yield* open(
+        withConnections(server, ({ select }) => ({
+          select: (...args) => Effect.map(select(...args), (selected) => ({ ...selected, uidValidity }))
+        })),
         // the first chunk of a batch asks for 64 KiB of each message, as who reads a single one does
-      }, { limits: { imapConnections: 1, batchBytes: 8 * 1024 * 1024 }, retry: RetryPolicy.none })
+        { limits: { imapConnections: 1, batchBytes: 8 * 1024 * 1024 }, retry: RetryPolicy.none }
+      )
       const before = yield* begin(account.status("A"))
       const uids = Array.from({ length: 36 }, (_, index) => index + 5)
       const batch = yield* begin(Stream.runCollect(account.messages(MessageSet.of("A", uidValidity, uids))))

@@ -5,7 +5,7 @@ import { printSearchKey } from "../../src/domain/QuerySyntax.ts"
 import { ImapDriver } from "../../src/driver/ImapDriver.ts"
 import { SmtpDriver } from "../../src/driver/SmtpDriver.ts"
 import { MailAccount, MessageSet, Query } from "../../src/index.ts"
-import { configFor, serve } from "./MemoryAccount.ts"
+import { configFor, serve, withConnections } from "./MemoryAccount.ts"
 
 /** RFC 7162 4 */
 const portable = 8_192
@@ -18,21 +18,17 @@ const observed = Effect.gen(function*() {
     lengths.push(text.length)
     return command
   }
-  const driver = ImapDriver.of({
-    connect: (options) =>
-      Effect.map(server.imap.connect(options), (connection) => ({
-        ...connection,
-        search: (key) => noting(printSearchKey(key), connection.search(key)),
-        fetch: (range, items, options) => noting(range, connection.fetch(range, items, options)),
-        store: (range, change) => noting(range, connection.store(range, change)),
-        copy: (range, to) => noting(range, connection.copy(range, to)),
-        move: (range, to) => noting(range, connection.move(range, to)),
-        expunge: (range) => noting(range, connection.expunge(range))
-      }))
-  })
+  const { imap, smtp } = withConnections(server, (connection) => ({
+    search: (key) => noting(printSearchKey(key), connection.search(key)),
+    fetch: (range, items, options) => noting(range, connection.fetch(range, items, options)),
+    store: (range, change) => noting(range, connection.store(range, change)),
+    copy: (range, to) => noting(range, connection.copy(range, to)),
+    move: (range, to) => noting(range, connection.move(range, to)),
+    expunge: (range) => noting(range, connection.expunge(range))
+  }))
   const context = yield* Layer.build(
     MailAccount.layerNoDeps(configFor("ann")).pipe(
-      Layer.provide([Layer.succeed(ImapDriver, driver), Layer.succeed(SmtpDriver, server.smtp)])
+      Layer.provide([Layer.succeed(ImapDriver, imap), Layer.succeed(SmtpDriver, smtp)])
     )
   )
   const account = Context.get(context, MailAccount)

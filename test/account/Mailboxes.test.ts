@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { Query } from "../../src/index.ts"
-import { begin, mail, open, serve, settle } from "./MemoryAccount.ts"
+import { begin, mail, open, serve, settle, withConnections } from "./MemoryAccount.ts"
 
 const server = () =>
   serve({
@@ -26,15 +26,10 @@ describe("the mailbox for what is removed", () => {
   it.effect("is not taken from a listing that was under way when it got another name", () =>
     Effect.gen(function*() {
       const servers = server()
-      const slow = {
-        connect: (options: Parameters<typeof servers.imap.connect>[0]) =>
-          Effect.map(servers.imap.connect(options), (connection) => ({
-            ...connection,
-            list: (options: Parameters<typeof connection.list>[0]) =>
-              Effect.tap(connection.list(options), () => Effect.sleep("1 second"))
-          }))
-      }
-      const account = yield* open({ ...servers, imap: slow }, { limits: { imapConnections: 2 } })
+      const slow = withConnections(servers, ({ list }) => ({
+        list: (options) => Effect.tap(list(options), () => Effect.sleep("1 second"))
+      }))
+      const account = yield* open(slow, { limits: { imapConnections: 2 } })
       const [first] = (yield* account.search(Query.inbox)).refs
       if (first === undefined) return assert.fail("there is one")
       const listing = yield* begin(account.mailboxes())

@@ -1,7 +1,7 @@
 /** An account on servers in memory, under the TestClock: what its tests have in common. */
 import { Context, Effect, type Fiber, Layer, Redacted, type Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { ImapDriver } from "../../src/driver/ImapDriver.ts"
+import { type ImapConnection, ImapDriver } from "../../src/driver/ImapDriver.ts"
 import { SmtpDriver } from "../../src/driver/SmtpDriver.ts"
 import {
   AccountConfig,
@@ -76,6 +76,18 @@ export const open = (
     ),
     Context.get(MailAccount)
   )
+
+/** The servers, with IMAP connections that do what `but` says instead of what they would. */
+export const withConnections = (
+  server: MemoryMail["Service"],
+  but: (connection: ImapConnection) => Partial<ImapConnection>
+): MemoryMail["Service"] => ({
+  ...server,
+  imap: {
+    connect: (options) =>
+      Effect.map(server.imap.connect(options), (connection) => ({ ...connection, ...but(connection) }))
+  }
+})
 
 /** Lets fibers do all that they can do without time. */
 export const settle = Effect.repeat(Effect.yieldNow, { times: 50 })

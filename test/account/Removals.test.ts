@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { MessageRef, Query } from "../../src/index.ts"
-import { begin, mail, open, pass, serve } from "./MemoryAccount.ts"
+import { begin, mail, open, pass, serve, withConnections } from "./MemoryAccount.ts"
 
 /** An account of two connections that have INBOX selected, and which of them selected what anew, and what each was asked. */
 const twoConnections = Effect.gen(function*() {
@@ -11,29 +11,25 @@ const twoConnections = Effect.gen(function*() {
   })
   const asked: Array<string> = []
   let connections = 0
-  const account = yield* open({
-    ...server,
-    imap: {
-      connect: (options) =>
-        Effect.map(server.imap.connect(options), (connection) => {
-          const id = ++connections
-          const noting =
-            <A extends ReadonlyArray<unknown>, B>(verb: string, command: (...args: A) => B) => (...args: A) => {
-              asked.push(`${id} ${verb}`)
-              return command(...args)
-            }
-          return {
-            ...connection,
-            select: (...args: Parameters<typeof connection.select>) => {
-              if (args[1].refresh === true) asked.push(`${id} selects ${args[0]} anew`)
-              return connection.select(...args)
-            },
-            search: noting("searches", connection.search),
-            fetch: noting("fetches", connection.fetch)
-          }
-        })
-    }
-  }, { limits: { imapConnections: 2 } })
+  const account = yield* open(
+    withConnections(server, (connection) => {
+      const id = ++connections
+      const noting =
+        <A extends ReadonlyArray<unknown>, B>(verb: string, command: (...args: A) => B) => (...args: A) => {
+          asked.push(`${id} ${verb}`)
+          return command(...args)
+        }
+      return {
+        select: (...args) => {
+          if (args[1].refresh === true) asked.push(`${id} selects ${args[0]} anew`)
+          return connection.select(...args)
+        },
+        search: noting("searches", connection.search),
+        fetch: noting("fetches", connection.fetch)
+      }
+    }),
+    { limits: { imapConnections: 2 } }
+  )
   const done = <A, E>(work: Effect.Effect<A, E>) =>
     Effect.gen(function*() {
       const working = yield* begin(work)

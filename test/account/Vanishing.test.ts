@@ -4,7 +4,7 @@ import { Effect, Fiber, Option, Stream } from "effect"
 import type { ImapConnection } from "../../src/driver/ImapDriver.ts"
 import { MessageSet, RetryPolicy } from "../../src/index.ts"
 import { reasonOf } from "./Fixture.ts"
-import { begin, mail, open, pass, serve } from "./MemoryAccount.ts"
+import { begin, mail, open, pass, serve, withConnections } from "./MemoryAccount.ts"
 
 /** An account with four messages, whose connections do what `but` says instead of what they would. */
 const opened = Effect.fnUntraced(function*(
@@ -13,16 +13,10 @@ const opened = Effect.fnUntraced(function*(
   const mailboxes = { INBOX: [1, 2, 3, 4].map(mail), Archive: [] }
   const server = serve({ users: [{ name: "ann", password: "secret", address: "ann@example.com", mailboxes }] })
   const user = server.store.user("ann")
-  const account = yield* open({
-    ...server,
-    imap: {
-      connect: (options) =>
-        Effect.map(server.imap.connect(options), (connection) => ({
-          ...connection,
-          ...but(connection, (...uids) => void user?.inbox.take(uids))
-        }))
-    }
-  }, { retry: RetryPolicy.none })
+  const account = yield* open(
+    withConnections(server, (connection) => but(connection, (...uids) => void user?.inbox.take(uids))),
+    { retry: RetryPolicy.none }
+  )
   const all = MessageSet.of("INBOX", user?.inbox.uidValidity ?? 0, [1, 2, 3, 4])
   return { account, all, inArchive: () => user?.mailbox("Archive")?.exists }
 })

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Layer, Metric, References, Stream, Tracer } from "effect"
 import { Agent, MessageRef, Query, RateWindow, RetryPolicy } from "../../src/index.ts"
-import { begin, open, pass, serve, settle } from "../account/MemoryAccount.ts"
+import { begin, open, pass, serve, settle, withConnections } from "../account/MemoryAccount.ts"
 
 /** A registry of the test's own: metrics are otherwise the process's. */
 const Fresh = Layer.sync(Metric.MetricRegistry, () => new Map())
@@ -227,18 +227,10 @@ describe("log lines of an operation", () => {
     const server = serve()
     const noted: Array<Readonly<Record<string, unknown>>> = []
     const note = Effect.map(References.CurrentLogAnnotations, (annotations) => void noted.push(annotations))
-    const account = yield* open({
-      ...server,
-      imap: {
-        connect: (options) =>
-          Effect.map(server.imap.connect(options), (connection) => ({
-            ...connection,
-            status: (mailbox: string) => Effect.andThen(note, connection.status(mailbox)),
-            fetch: (...question: Parameters<typeof connection.fetch>) =>
-              Effect.andThen(note, connection.fetch(...question))
-          }))
-      }
-    })
+    const account = yield* open(withConnections(server, ({ fetch, status }) => ({
+      status: (mailbox) => Effect.andThen(note, status(mailbox)),
+      fetch: (...question) => Effect.andThen(note, fetch(...question))
+    })))
     return { account, noted }
   })
 
