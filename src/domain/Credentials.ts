@@ -1,6 +1,5 @@
 /** How to log in. Secrets are `Redacted` from here to the wire call. */
-import type { Duration, Redacted } from "effect"
-import { Effect, Schema, SchemaGetter, SchemaTransformation } from "effect"
+import { type Duration, Effect, Redacted, Schema, SchemaGetter, SchemaTransformation } from "effect"
 import { madeByHand } from "./MadeByHand.ts"
 import type { AuthenticationFailed, ConnectionFailed } from "./MailError.ts"
 
@@ -67,6 +66,10 @@ export class OAuth2 extends madeByHand(
 /** What a driver logs in with. */
 export const Login = Schema.Union([Password, AccessToken])
 export type Login = typeof Login.Type
+
+/** What is kept secret of it: the password or the token. */
+export const secretOf = (login: Login): string =>
+  Redacted.value(login._tag === "Password" ? login.password : login.token)
 
 /**
  * What an account is configured with. Chosen among the fields first, and made an instance after that: `Config.schema`

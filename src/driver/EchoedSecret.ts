@@ -3,8 +3,7 @@
  * one: as it is, inside a quoted string (RFC 9051 4.3), and in base64, alone or as part of a SASL message (RFC 4616,
  * RFC 7628, XOAUTH2). Pure.
  */
-import { Redacted } from "effect"
-import type { Login } from "../domain/Credentials.ts"
+import { type Login, secretOf } from "../domain/Credentials.ts"
 
 const mark = "<redacted>"
 
@@ -16,10 +15,6 @@ const pieceLength = 6
 
 const piecesOf = (text: string): ReadonlyArray<string> =>
   Array.from({ length: Math.max(0, text.length - pieceLength + 1) }, (_, at) => text.slice(at, at + pieceLength))
-
-/** The secret of credentials. */
-export const secretOf = (login: Login): string =>
-  Redacted.value(login._tag === "Password" ? login.password : login.token)
 
 /** Takes the secret of these credentials out of a text, in whatever form it was sent. What it takes for that is made once. */
 export const withoutSecretOf = (login: Login): (text: string) => string => {

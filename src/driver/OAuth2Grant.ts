@@ -6,6 +6,7 @@ import { Duration, Effect, Redacted, Schema } from "effect"
 import type { TokenSource } from "../domain/Credentials.ts"
 import { AuthenticationFailed, ConnectionFailed } from "../domain/MailError.ts"
 import { timeFrom } from "../domain/OptionCheck.ts"
+import { errorText } from "./ErrorText.ts"
 
 export interface RefreshOptions {
   /** The token endpoint (RFC 6749 3.2); a `TypeError` for what is no URL. */
@@ -107,16 +108,12 @@ const request = (
       const response = await fetch(options.url, { method: "POST", body, signal, redirect: "error" })
       return { ok: response.ok, status: response.status, text: await textOf(response) }
     },
-    // the cause of fetch's "fetch failed" names the socket's trouble
-    catch: (cause) => failed(options.url, `the token server: ${wordsOf(cause)}`)
+    catch: (thrown) => failed(options.url, `the token server: ${errorText(thrown)}`)
   }).pipe(Effect.timeoutOrElse({
     duration: timeout,
     orElse: () => Effect.fail(failed(options.url, "the token server: no answer in time"))
   }))
 }
-
-const wordsOf = (cause: unknown): string =>
-  cause instanceof Error ? (cause.cause instanceof Error ? cause.cause.message : cause.message) : String(cause)
 
 const refusal = (
   url: string,

@@ -5,6 +5,7 @@
 import { Effect, Layer } from "effect"
 import { Resolver } from "node:dns/promises"
 import { DiscoveryNetwork, type SrvRecord } from "./DiscoveryNetwork.ts"
+import { errorText } from "./ErrorText.ts"
 import { loadedOnce } from "./LoadedOnce.ts"
 import { wellKnown } from "./nodemailer/package.ts"
 
@@ -28,13 +29,13 @@ export const layer = (options: DiscoveryOptions = {}): Layer.Layer<DiscoveryNetw
           try: (signal) => (options.resolveSrv ?? resolveSrv)(name, signal),
           catch: (cause) => cause
         }),
-        (cause) => isAbsence(cause) ? Effect.succeed([]) : Effect.fail(words(cause))
+        (cause) => isAbsence(cause) ? Effect.succeed([]) : Effect.fail(errorText(cause))
       ),
     autoconfig: (url) =>
       Effect.flatMap(
         Effect.tryPromise({
           try: (signal) => get(options.fetch ?? fetch, url, signal),
-          catch: words
+          catch: errorText
         }),
         (xml) =>
           xml === undefined ? Effect.succeed([]) : Effect.map(parser, ({ readAutoconfig }) => readAutoconfig(xml))
@@ -104,9 +105,3 @@ const read = async (response: Response): Promise<string> => {
 
 const isAbsence = (cause: unknown): boolean =>
   cause instanceof Error && "code" in cause && (cause.code === "ENOTFOUND" || cause.code === "ENODATA")
-
-const words = (cause: unknown): string => {
-  if (!(cause instanceof Error)) return String(cause)
-  // the cause of fetch's "fetch failed" names the socket's trouble
-  return cause.cause instanceof Error ? cause.cause.message : cause.message
-}

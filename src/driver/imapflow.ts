@@ -4,9 +4,9 @@
  */
 import { Effect, Layer, type Scope } from "effect"
 import { portOf } from "../domain/AccountConfig.ts"
-import type { Login } from "../domain/Credentials.ts"
+import { type Login, secretOf } from "../domain/Credentials.ts"
 import { InvalidInput, type Reason } from "../domain/MailError.ts"
-import { secretOf, withoutSecretOf } from "./EchoedSecret.ts"
+import { withoutSecretOf } from "./EchoedSecret.ts"
 import { type ImapConnection, type ImapConnectOptions, ImapDriver } from "./ImapDriver.ts"
 import type { ImapFlow } from "./imapflow/client.ts"
 import { makeConnection } from "./imapflow/connection.ts"

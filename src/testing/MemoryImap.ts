@@ -2,9 +2,9 @@
  * `ImapDriver` over a `MailStore`: greeting, login and release of connections without sockets. What a connection can do
  * once it is logged in is `MemorySession`'s; counting, faults and time are the wire's.
  */
-import { Duration, Effect, Exit, Redacted, type Scope } from "effect"
+import { Duration, Effect, Exit, type Scope } from "effect"
 import { portOf } from "../domain/AccountConfig.ts"
-import type { Login } from "../domain/Credentials.ts"
+import { type Login, secretOf } from "../domain/Credentials.ts"
 import { ConnectionFailed, type Reason, TimedOut } from "../domain/MailError.ts"
 import { imapLogin } from "../driver/Classification.ts"
 import type { ImapConnection, ImapConnectOptions } from "../driver/ImapDriver.ts"
@@ -87,10 +87,6 @@ const admit = (
   wire.isLoggedIn = true
   return Effect.succeed(user)
 }
-
-/** The secret of credentials; for comparing it with the store's. */
-export const secretOf = (credentials: Login): string =>
-  Redacted.value(credentials._tag === "Password" ? credentials.password : credentials.token)
 
 /** LOGOUT takes no time unless a fault says so: a test under TestClock may end without moving the clock. */
 const release = (wire: MemoryWire, exit: Exit.Exit<unknown, unknown>) =>

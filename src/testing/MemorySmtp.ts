@@ -5,6 +5,7 @@
  */
 import { Duration, Effect, Exit, Fiber, type Scope } from "effect"
 import { portOf } from "../domain/AccountConfig.ts"
+import { secretOf } from "../domain/Credentials.ts"
 import {
   ConnectionFailed,
   ConnectionLost,
@@ -27,7 +28,7 @@ import type {
 } from "../driver/SmtpDriver.ts"
 import { checkDsn, noDsn } from "../driver/SmtpHandshake.ts"
 import type { MailStore } from "./MailStore.ts"
-import { logoutTimeout, secretOf } from "./MemoryImap.ts"
+import { logoutTimeout } from "./MemoryImap.ts"
 import type { Answer, Exchange, MemoryNetwork, MemoryWire } from "./MemoryWire.ts"
 import type { AcceptedMessage } from "./server/Observations.ts"
 
