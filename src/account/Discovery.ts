@@ -121,7 +121,7 @@ const subjectOf = (address: string): Effect.Effect<Subject, InvalidInput> => {
   const at = address.lastIndexOf("@")
   const local = address.slice(0, at)
   const domain = domainToASCII(address.slice(at + 1)).toLowerCase()
-  // eslint-disable-next-line no-control-regex -- these are what is looked for
+  // oxlint-disable-next-line no-control-regex -- these are what is looked for
   return at > 0 && !/[\s\x00-\x1f\x7f<>]/.test(address) && hostname.test(domain)
     ? Effect.succeed({ address, local, domain })
     : Effect.fail(new InvalidInput({ field: "address", problem: "it is no address: name@example.com is one" }))

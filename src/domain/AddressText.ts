@@ -9,7 +9,7 @@ const localPart = /^(?:[^\s"(),:;<>@[\\\]]+|"(?:[^"\\]|\\.)+")$/
 
 /** Local part and domain, without white space, control characters and angle brackets: fit for MAIL and RCPT. */
 export const isMailbox = (address: string): boolean => {
-  // eslint-disable-next-line no-control-regex -- these are what is looked for
+  // oxlint-disable-next-line no-control-regex -- these are what is looked for
   if (/[\s\x00-\x1f\x7f<>]/.test(address)) return false
   const at = address.endsWith("]") ? address.lastIndexOf("@[") : address.lastIndexOf("@")
   return at > 0 && localPart.test(address.slice(0, at)) && domain.test(address.slice(at + 1)) &&
@@ -23,7 +23,7 @@ export const isMailbox = (address: string): boolean => {
 export const addressKey = (address: string): string => {
   const at = address.lastIndexOf("@")
   const host = address.slice(at + 1)
-  // eslint-disable-next-line no-control-regex -- everything beyond ASCII is looked for
+  // oxlint-disable-next-line no-control-regex -- everything beyond ASCII is looked for
   const ascii = /[^\x00-\x7f]/.test(host) ? asciiHost(host) : host
   return `${address.slice(0, at + 1).normalize("NFC")}${ascii}`.toLowerCase()
 }

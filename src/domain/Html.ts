@@ -241,7 +241,7 @@ const urls = new Set("href src action formaction background cite data poster src
 
 const isHarmless = ([name, value]: readonly [string, string]): boolean => {
   if (!/^[a-z][a-z0-9:-]*$/.test(name) || name.startsWith("on") || name === "srcdoc" || name === "id") return false
-  // eslint-disable-next-line no-control-regex -- browsers pass over these in a scheme
+  // oxlint-disable-next-line no-control-regex -- browsers pass over these in a scheme
   const plain = decodeEntities(value).replace(/[\s\x00-\x1f]+/g, "").toLowerCase()
   // what a browser knows and this table does not could spell anything
   if (name === "style" && /&[a-z][a-z0-9]*;/.test(plain)) return false

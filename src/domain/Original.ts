@@ -60,7 +60,7 @@ export const given = (options: Given): Given => {
 
 /** One line of text that a header can hold. */
 export const oneLine = (text: string): string =>
-  // eslint-disable-next-line no-control-regex -- these are what is replaced
+  // oxlint-disable-next-line no-control-regex -- these are what is replaced
   text.toWellFormed().replace(/[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+/g, " ").trim()
 
 /** RFC 5321 4.5.3.1.3 has 256 octets for a path. */

@@ -181,7 +181,7 @@ const printable = (response: string): string => {
 /** Refuses what could end or split a command: white space, control characters, angle brackets (RFC 5321 4.1.2). */
 export const checkEnvelope = (envelope: SmtpEnvelope): InvalidInput | undefined => {
   if (envelope.to.length === 0) return new InvalidInput({ field: "to", problem: "a message needs a recipient" })
-  // eslint-disable-next-line no-control-regex -- these are what is looked for
+  // oxlint-disable-next-line no-control-regex -- these are what is looked for
   const bad = /[\s\x00-\x1f\x7f<>]/
   if (bad.test(envelope.from)) return new InvalidInput({ field: "from", problem: notAnAddress(envelope.from) })
   const to = envelope.to.find((address) => address === "" || bad.test(address))

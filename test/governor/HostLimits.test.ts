@@ -41,11 +41,10 @@ describe("limits per host", () => {
   it.effect("count a place once that is given back the moment it is given", () =>
     Effect.gen(function*() {
       const limits = new HostLimits({ connections: 1 })
-      const tenant = { host: "mail.example.com", asked: () => {} }
       const first = yield* Scope.make()
-      yield* Scope.provide(limits.take(tenant), first)
+      yield* Scope.provide(limits.take(tenant()), first)
       // an attempt to connect may fail before it has waited for anything
-      const attempt = Effect.scoped(limits.take(tenant))
+      const attempt = Effect.scoped(limits.take(tenant()))
       const attempts = yield* Effect.forEach([1, 2, 3], () => Effect.forkChild(attempt, { startImmediately: true }))
       yield* Scope.close(first, Exit.void)
       yield* Fiber.awaitAll(attempts)

@@ -254,16 +254,17 @@ describe("the truth of a send", () => {
       const closing = yield* Scope.make()
       const account = yield* Scope.provide(open(often), closing)
       const sending = yield* Effect.forkChild(
-        Stream.runForEach(account.sendAll(drafts), ({ draft, result }) =>
-          told.set(draft, result).size === 10 ? Deferred.succeed(someAreTold, undefined) : Effect.void)
+        account.sendAll(drafts).pipe(
+          Stream.runForEach(({ draft, result }) =>
+            told.set(draft, result).size === 10 ? Deferred.succeed(someAreTold, undefined) : Effect.void
+          )
+        )
       )
       yield* Deferred.await(someAreTold)
       yield* Scope.close(closing, Exit.void)
       yield* Fiber.join(sending)
       assert.strictEqual(told.size, drafts.length, "everybody is answered")
-      const left = Effect.sync(() =>
-        server.connections({ protocol: "smtp" }).length
-      )
+      const left = Effect.sync(() => server.connections({ protocol: "smtp" }).length)
       // the server notices a little later
       yield* Effect.repeat(left, { until: (count) => count === 0, times: 100, schedule: Schedule.spaced("1 second") })
       assert.strictEqual(yield* left, 0)
